@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * proto.h - the names and limits of the two protocols that ride on wire.h.
+ *
+ *	control   CLI    -> VMM     control.sock, requests by the client
+ *	agent     VMM    -> agent   vsock, the guest connects to (CID 2, PROTO_PORT_AGENT)
+ *
+ * Both have one envelope:
+ *
+ *	request  {"id":N,"verb":V,…}              N: 1..2^53, chosen by the asker, unique while open
+ *	reply    {"id":N,"ok":true,…}
+ *	         {"id":N,"ok":false,"error":{"code":C,"message":M}}
+ *	event    {"event":E,…}                    unasked, no id
+ *
+ * Replies may come in any order. A request may say "timeout_ms"; each verb has a default. The error
+ * codes are the PROTO_ERR_ names below. Unknown members are ignored, unknown verbs are refused.
+ * cloche-protocol(7) is the same for people. No state, no code: names only.
+ */
+#ifndef CLOCHE_LIB_PROTO_H
+#define CLOCHE_LIB_PROTO_H
+
+#define PROTO_VERSION 1
+
+/* vsock: the guest's agent connects out to the host; nothing in the guest listens for it. */
+#define PROTO_PORT_AGENT 1024
+#define PROTO_GUEST_CID 3
+
+/* error.code */
+#define PROTO_ERR_BAD_REQUEST "bad_request"     /* a member is missing, of a wrong type or range */
+#define PROTO_ERR_UNKNOWN_VERB "unknown_verb"
+#define PROTO_ERR_NOT_READY "not_ready"         /* agent, display or browser isn't up (yet) */
+#define PROTO_ERR_TIMEOUT "timeout"             /* the request's time is over; says what was waited for */
+#define PROTO_ERR_DENIED "denied"               /* not allowed in this guest or outside its folders */
+#define PROTO_ERR_NOT_FOUND "not_found"
+#define PROTO_ERR_TOO_LARGE "too_large"
+#define PROTO_ERR_BUSY "busy"                   /* too many requests under way */
+#define PROTO_ERR_FAILED "failed"               /* the system said no; message has errno's text */
+#define PROTO_ERR_GONE "gone"                   /* the agent or guest went away meanwhile */
+
+/* Limits of both sides. */
+#define PROTO_REQUESTS_MAX 32          /* requests under way on one agent channel */
+#define PROTO_OUTPUT_MAX (512 << 10)   /* bytes kept of stdout, and of stderr, of one exec */
+#define PROTO_TIMEOUT_MAX_MS 3600000u
+#define PROTO_DISPLAY_PAGES_MAX 16384u /* 64 MiB of framebuffer */
+#define PROTO_DISPLAY_SIDE_MIN 64u
+#define PROTO_DISPLAY_SIDE_MAX 4096u
+
+/*
+ * Agent verbs (VMM -> agent) and their members; ? marks what may be left out.
+ *
+ * Events from the agent:
+ *	hello    protocol, agent (version), kernel (uname -r), boot_ms (CLOCK_BOOTTIME when sent),
+ *	         root (bool). First message on the channel, once.
+ *	ready    stage: "agent" | "display" | "browser", boot_ms. "agent" comes right after hello,
+ *	         "display" when Xvfb answers and its framebuffer is known, "browser" when the DevTools
+ *	         pipe answers and the first page target is attached and has loaded.
+ *	died     process: "xvfb" | "browser", exit or signal, boot_ms. Not restarted.
+ *
+ * exec      argv [str], env? {k:v}, cwd?, root? (only with --guest-root), timeout_ms? (30000),
+ *           blob? = stdin. The command gets a process group of its own; on timeout the group is
+ *           killed and the reply still comes.
+ *           -> exit N | signal N, timed_out bool, duration_ms, stdout N, stderr N (bytes in the
+ *           blob, stdout first), stdout_total, stderr_total (bytes produced; more than kept means
+ *           cut). No blob when both are empty.
+ * file      op "read":   path, offset?, length? (1 MiB) -> size, eof bool, mode, blob?
+ *           op "write":  path, offset?, truncate? bool, mode? (0644), blob? -> size
+ *           op "list":   path -> entries [{name,type "file|dir|link|other",size,mode,mtime}],
+ *                        truncated bool
+ *           op "remove": path (file or empty directory) -> {}
+ *           Relative paths start in the user's home; only home and /tmp can be reached, and no
+ *           symbolic link leads out of them.
+ * display   -> width, height, stride (bytes a row, host check), size (bytes of the XWD file),
+ *           blob = guest page frame numbers of the file in order, u64 little-endian each
+ * input     steps [step…], done in order; step is one of
+ *           {"move":[x,y]} {"button":1..9,"down":bool} {"key":"ctrl+a"} (press and release)
+ *           {"key":"shift","down":bool} {"text":"any Unicode"} {"sleep_ms":n}
+ *           Key names are X keysym names, case-insensitive for modifiers, with the xdotool aliases
+ *           ctrl alt shift super meta; wheel is buttons 4 5 6 7 (up, down, left, right).
+ *           -> steps N (number done), x, y (the pointer afterwards)
+ *           A failing step: error, whose message names the step's index.
+ * browser   op "navigate": url, wait? "load" (default) | "none" -> url, title, status?
+ *           op "back" | "reload": wait? -> url, title
+ *           op "state" -> url, title, loading bool
+ * clock     op? "get" -> realtime_ns, monotonic_ns, boottime_ns; op "set": realtime_ns
+ * relay     port (guest TCP on 127.0.0.1), to (vsock port on the host): each connection accepted
+ *           is joined to a new vsock stream -> port
+ * shutdown  mode "poweroff" | "reboot" -> {} and then the guest goes down
+ *
+ * Kernel command line read by the agent: cloche.size=WxH cloche.root=1 cloche.page=URL
+ *
+ * Control verbs (CLI -> VMM):
+ *
+ * status    -> name, pid, state "running|paused|ending", cpus, memory_mib, uptime_ms, ttl_ms
+ *           (left; absent without), stages {…_ms since the VMM's start: vmm, entry, agent, display,
+ *           browser; absent until reached}, agent? {protocol, agent, kernel, boot_ms}, display?
+ *           {width,height}, deaths [{process,exit|signal}], exits {…: count}
+ * wait      for "agent|display|browser", timeout_ms? (60000) -> what status says
+ * screenshot format? "png" (default) | "rgb" | "hash", timeout_ms? -> width, height, size, hash
+ *           (XXH3-64 of the RGB rows, 16 hex digits), read_us, encode_us; the picture is a sealed
+ *           memfd that comes along (not for "hash")
+ * agent     request {verb,…} without id, blob? -> the agent's reply under the client's id
+ * pause, resume -> {}
+ * quit      -> {} and the VMM ends, status 0
+ */
+
+#endif
