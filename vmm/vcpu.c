@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vcpu.c - the run loop, and how a running vCPU is taken out of the guest.
+ *
+ * Leaving the guest: the asker sets the flag under the lock, sets .kicked, and sends SIG_KICK to
+ * the thread. The signal handler sets immediate_exit in the thread's own kvm_run, so a signal that
+ * comes between the thread's look at .kicked and KVM_RUN still makes KVM_RUN return at once
+ * (KVM api.rst, 5, "immediate_exit"). The thread clears immediate_exit *before* it looks.
+ *
+ *	running --kick--> parked --resume--> running
+ *	   \                 \
+ *	    `---- stop -------`--> ended
+ */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define SIG_KICK SIGUSR1
+
+/* i8042: a byte to this port pulses the reset line; `reboot=k` uses it, as on Firecracker. */
+#define PORT_KEYBOARD_COMMAND 0x64
+#define KEYBOARD_PULSE_RESET 0xfe
+
+static __thread struct kvm_run *this_run;
+
+static void on_kick(int signal)
+{
+	(void)signal;
+	if (this_run)
+		this_run->immediate_exit = 1;
+}
+
+static int install_kick(struct error *err)
+{
+	struct sigaction action = { .sa_handler = on_kick };
+
+	sigemptyset(&action.sa_mask);
+	if (sigaction(SIG_KICK, &action, NULL))
+		return error_set(err, -errno, "sigaction: %s", strerror(errno));
+	return 0;
+}
+
+static int vcpu_create(struct vcpu *cpu, struct vcpu_group *group, const struct kvm *kvm,
+                       unsigned index, const struct guest_memory *memory,
+                       const struct arch_entry *entry, struct error *err)
+{
+	cpu->group = group;
+	cpu->index = index;
+	cpu->run_size = kvm->run_size;
+	cpu->fd = ioctl(kvm->vm_fd, KVM_CREATE_VCPU, index);
+	if (cpu->fd < 0)
+		return error_set(err, -errno, "KVM_CREATE_VCPU %u: %s", index, strerror(errno));
+	void *run = mmap(NULL, cpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
+	if (run == MAP_FAILED)
+		return error_set(err, -errno, "cannot map vCPU %u: %s", index, strerror(errno));
+	cpu->run = run;
+	return arch_vcpu_init(kvm->fd, cpu->fd, index, group->count, memory, entry, err);
+}
+
+int vcpu_group_init(struct vcpu_group *group, const struct kvm *kvm, unsigned count,
+                    const struct guest_memory *memory, const struct arch_entry *entry,
+                    struct bus *mmio, const struct vcpu_handlers *handlers, struct error *err)
+{
+	ASSERT(count >= 1 && count <= ARCH_CPUS_MAX);
+	*group = (struct vcpu_group){ .count = count, .mmio = mmio, .handlers = *handlers };
+	pthread_mutex_init(&group->lock, NULL);
+	pthread_cond_init(&group->changed, NULL);
+	for (unsigned i = 0; i < count; i++)
+		group->cpus[i].fd = -1;
+
+	int ret = install_kick(err);
+	for (unsigned i = 0; i < count && ret == 0; i++)
+		ret = vcpu_create(&group->cpus[i], group, kvm, i, memory, entry, err);
+	if (ret)
+		vcpu_group_finish(group);
+	return ret;
+}
+
+/* Waits while a pause is wanted. False: the thread shall end. */
+static bool park(struct vcpu *cpu)
+{
+	struct vcpu_group *group = cpu->group;
+
+	pthread_mutex_lock(&group->lock);
+	while (group->pause_wanted && !group->stop_wanted) {
+		group->parked++;
+		pthread_cond_broadcast(&group->changed);
+		pthread_cond_wait(&group->changed, &group->lock);
+		group->parked--;
+	}
+	bool go_on = !group->stop_wanted;
+	pthread_mutex_unlock(&group->lock);
+	return go_on;
+}
+
+static void count(atomic_ullong *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void handle_mmio(struct vcpu *cpu)
+{
+	struct kvm_run *run = cpu->run;
+	uint64_t value = 0;
+	unsigned size = run->mmio.len <= 8 ? run->mmio.len : 8;
+
+	count(&cpu->exits_mmio);
+	if (run->mmio.is_write) {
+		memcpy(&value, run->mmio.data, size);
+		bus_write(cpu->group->mmio, GPA(run->mmio.phys_addr), size, value);
+		return;
+	}
+	bus_read(cpu->group->mmio, GPA(run->mmio.phys_addr), size, &value);
+	memcpy(run->mmio.data, &value, sizeof(value));
+}
+
+/* No port has a device but the reset line: reads float, writes are dropped. True: reset. */
+static bool handle_pio(struct vcpu *cpu)
+{
+	struct kvm_run *run = cpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	size_t bytes = (size_t)run->io.size * run->io.count;
+
+	count(&cpu->exits_pio);
+	if (run->io.direction == KVM_EXIT_IO_OUT)
+		return run->io.port == PORT_KEYBOARD_COMMAND && bytes > 0 &&
+		       data[0] == KEYBOARD_PULSE_RESET;
+	/* The keyboard controller is never busy, or `reboot=k` would wait for it. */
+	memset(data, run->io.port == PORT_KEYBOARD_COMMAND ? 0 : 0xff, bytes);
+	return false;
+}
+
+static void stopped(struct vcpu *cpu, enum vcpu_stop why, const char *detail)
+{
+	const struct vcpu_handlers *handlers = &cpu->group->handlers;
+
+	handlers->stopped(handlers->arg, cpu->index, why, arch_vcpu_pc(cpu->fd), detail);
+}
+
+static void stopped_internal(struct vcpu *cpu)
+{
+	const struct kvm_run *run = cpu->run;
+	char detail[192];
+
+	snprintf(detail, sizeof(detail), "KVM_EXIT_INTERNAL_ERROR suberror %u%s", run->internal.suberror,
+	         run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
+	                 ": KVM cannot emulate an instruction (`cloche doctor` tells whether this host interprets guest kernels)" :
+	                 "");
+	stopped(cpu, VCPU_INTERNAL_ERROR, detail);
+}
+
+/* One exit. False: this vCPU runs no further. */
+static bool handle_exit(struct vcpu *cpu)
+{
+	char detail[96];
+
+	switch (cpu->run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		handle_mmio(cpu);
+		return true;
+	case KVM_EXIT_IO:
+		if (!handle_pio(cpu))
+			return true;
+		stopped(cpu, VCPU_RESET, "the guest pulled the reset line");
+		return false;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_IOAPIC_EOI: /* level pins only; older hosts send it for edge pins too */
+		count(&cpu->exits_other);
+		return true;
+	case KVM_EXIT_SHUTDOWN:
+		stopped(cpu, VCPU_TRIPLE_FAULT, "triple fault: the CPU met an exception it could not deliver");
+		return false;
+	case KVM_EXIT_INTERNAL_ERROR:
+		stopped_internal(cpu);
+		return false;
+	case KVM_EXIT_FAIL_ENTRY:
+		snprintf(detail, sizeof(detail), "KVM_EXIT_FAIL_ENTRY, hardware reason 0x%llx",
+		         cpu->run->fail_entry.hardware_entry_failure_reason);
+		stopped(cpu, VCPU_INTERNAL_ERROR, detail);
+		return false;
+	default:
+		snprintf(detail, sizeof(detail), "KVM exit reason %u has no handler", cpu->run->exit_reason);
+		stopped(cpu, VCPU_INTERNAL_ERROR, detail);
+		return false;
+	}
+}
+
+static void note_first_exit(struct vcpu_group *group)
+{
+	if (!atomic_load_explicit(&group->first_exit_seen, memory_order_relaxed) &&
+	    !atomic_exchange(&group->first_exit_seen, true))
+		group->handlers.first_exit(group->handlers.arg);
+}
+
+static bool run_once(struct vcpu *cpu)
+{
+	if (ioctl(cpu->fd, KVM_RUN, 0) == 0) {
+		note_first_exit(cpu->group);
+		return handle_exit(cpu);
+	}
+	if (errno == EINTR || errno == EAGAIN)
+		return true;
+	char detail[96];
+	snprintf(detail, sizeof(detail), "KVM_RUN: %s", strerror(errno));
+	stopped(cpu, VCPU_RUN_FAILED, detail);
+	return false;
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *cpu = arg;
+	bool running = true;
+
+	this_run = cpu->run;
+	while (running) {
+		cpu->run->immediate_exit = 0;
+		if (atomic_load(&cpu->group->kicked) && !park(cpu))
+			break;
+		running = run_once(cpu);
+	}
+	/* A vCPU that can't go on still counts as parked for whoever pauses. */
+	while (!running && park(cpu)) {
+		pthread_mutex_lock(&cpu->group->lock);
+		while (!cpu->group->pause_wanted && !cpu->group->stop_wanted)
+			pthread_cond_wait(&cpu->group->changed, &cpu->group->lock);
+		pthread_mutex_unlock(&cpu->group->lock);
+	}
+	this_run = NULL;
+	return NULL;
+}
+
+int vcpu_group_start(struct vcpu_group *group, bool paused, struct error *err)
+{
+	sigset_t all, old;
+	int ret = 0;
+
+	group->pause_wanted = paused;
+	atomic_store(&group->kicked, paused);
+	/* Only the kick reaches a vCPU thread; every other signal is the main thread's. */
+	sigfillset(&all);
+	sigdelset(&all, SIG_KICK);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < group->count && ret == 0; i++) {
+		ret = -pthread_create(&group->cpus[i].thread, NULL, vcpu_main, &group->cpus[i]);
+		group->cpus[i].started = ret == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (ret)
+		return error_set(err, ret, "cannot start a vCPU thread: %s", strerror(-ret));
+	return 0;
+}
+
+static void kick_all(struct vcpu_group *group)
+{
+	atomic_store(&group->kicked, true);
+	for (unsigned i = 0; i < group->count; i++)
+		if (group->cpus[i].started)
+			pthread_kill(group->cpus[i].thread, SIG_KICK);
+	pthread_cond_broadcast(&group->changed);
+}
+
+void vcpu_group_pause(struct vcpu_group *group)
+{
+	pthread_mutex_lock(&group->lock);
+	group->pause_wanted = true;
+	kick_all(group);
+	while (group->parked < group->count && !group->stop_wanted)
+		pthread_cond_wait(&group->changed, &group->lock);
+	pthread_mutex_unlock(&group->lock);
+}
+
+void vcpu_group_resume(struct vcpu_group *group)
+{
+	pthread_mutex_lock(&group->lock);
+	group->pause_wanted = false;
+	atomic_store(&group->kicked, group->stop_wanted);
+	pthread_cond_broadcast(&group->changed);
+	pthread_mutex_unlock(&group->lock);
+}
+
+void vcpu_group_finish(struct vcpu_group *group)
+{
+	if (group->count == 0)
+		return;
+	pthread_mutex_lock(&group->lock);
+	group->stop_wanted = true;
+	kick_all(group);
+	pthread_mutex_unlock(&group->lock);
+	for (unsigned i = 0; i < group->count; i++) {
+		struct vcpu *cpu = &group->cpus[i];
+
+		if (cpu->started)
+			pthread_join(cpu->thread, NULL);
+		if (cpu->run)
+			munmap(cpu->run, cpu->run_size);
+		close_fd(&cpu->fd);
+	}
+	pthread_cond_destroy(&group->changed);
+	pthread_mutex_destroy(&group->lock);
+	group->count = 0;
+}

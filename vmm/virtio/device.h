@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * device.h - a virtio device over MMIO v2 (virtio 1.2 §4.2): what every device shares.
+ *
+ * Registers are accessed by vCPU threads through the bus, queue notifications arrive by ioeventfd
+ * on the I/O thread. Both hold the device's lock, so a device's own callbacks always run with its
+ * state to themselves and must not block.
+ */
+#ifndef CLOCHE_VMM_VIRTIO_DEVICE_H
+#define CLOCHE_VMM_VIRTIO_DEVICE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "vmm/irq.h"
+#include "vmm/memory.h"
+#include "vmm/virtio/queue.h"
+
+#define VIRTIO_QUEUES_MAX 4
+#define VIRTIO_MMIO_SIZE 0x1000
+
+#define VIRTIO_F_VERSION_1_BIT (1ull << 32)
+
+struct virtio_device;
+
+struct virtio_ops {
+	const char *name;   /* "vsock" */
+	uint32_t device_id; /* §5 */
+	uint64_t features;  /* offered besides VERSION_1 */
+	unsigned queue_count;
+	uint16_t queue_size; /* QueueSizeMax, a power of two */
+	size_t config_size;  /* bytes of device configuration space */
+
+	/* Copies the configuration space; the transport has checked the range. */
+	void (*config_read)(struct virtio_device *dev, size_t offset, void *out, size_t size);
+	/* DRIVER_OK was set; queues that the driver made ready are active. May be NULL. */
+	void (*activated)(struct virtio_device *dev);
+	/* The driver notified @queue, which is active. */
+	void (*notified)(struct virtio_device *dev, unsigned queue);
+	/* The driver reset the device; queues are forgotten already. May be NULL. */
+	void (*reset)(struct virtio_device *dev);
+	/* Frees what the device holds. May be NULL. */
+	void (*destroy)(struct virtio_device *dev);
+};
+
+struct virtio_notify {
+	struct loop_watch watch;
+	struct virtio_device *dev; /* borrowed */
+	unsigned queue;
+	int fd; /* owned: ioeventfd */
+};
+
+struct virtio_device {
+	const struct virtio_ops *ops;
+	pthread_mutex_t lock;
+	const struct guest_memory *memory; /* borrowed */
+	struct loop *loop;                 /* borrowed */
+	int vm_fd;                         /* borrowed */
+	struct gpa base;
+	struct irq_line irq;
+
+	uint32_t status, features_select, driver_features_select, queue_select;
+	uint64_t driver_features;
+	uint32_t interrupt_status;
+	uint32_t config_generation;
+	bool needs_reset;
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+	struct virtio_notify notify[VIRTIO_QUEUES_MAX];
+	struct log_limit complaints;
+};
+
+/* Where a device is put and what it may use. */
+struct virtio_place {
+	const struct guest_memory *memory;
+	struct loop *loop;
+	int vm_fd;
+	struct gpa base;
+	unsigned pin;
+};
+
+/* Initialises the shared part: irqfd, ioeventfds, watches. 0 or -errno, then finish() is safe. */
+int virtio_device_init(struct virtio_device *dev, const struct virtio_ops *ops,
+                       const struct virtio_place *place, struct error *err);
+void virtio_device_finish(struct virtio_device *dev);
+
+/* Bus handlers (vmm/bus.h); @device is the struct virtio_device, its lock is held. */
+uint64_t virtio_mmio_read(void *device, uint64_t offset, unsigned size);
+void virtio_mmio_write(void *device, uint64_t offset, unsigned size, uint64_t value);
+
+/* Sends a used-buffer interrupt for @queue if the driver wants one. */
+void virtio_device_signal(struct virtio_device *dev, unsigned queue);
+
+/*
+ * The driver broke a rule: says so once per burst, sets DEVICE_NEEDS_RESET (§2.1.2) and sends a
+ * configuration interrupt. The device does nothing more until it is reset.
+ */
+void virtio_device_fail(struct virtio_device *dev, const struct error *err);
+
+#endif

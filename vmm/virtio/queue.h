@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * queue.h - split virtqueues (virtio 1.2 §2.7): the one place where rings are read.
+ *
+ * A queue belongs to its device and is used under the device's lock. A device sees bounded,
+ * validated, host-local copies of descriptors; what the buffers hold still changes under its hands,
+ * so it copies once and checks the copy.
+ */
+#ifndef CLOCHE_VMM_VIRTIO_QUEUE_H
+#define CLOCHE_VMM_VIRTIO_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/memory.h"
+
+#define VIRTQUEUE_SIZE_MAX 256
+
+/* What the driver sets before it makes the queue ready (virtio 1.2 §4.2.2). */
+struct virtqueue_setup {
+	uint16_t size;
+	struct gpa descriptors, driver, device; /* descriptor table, avail ring, used ring */
+};
+
+struct virtqueue {
+	const struct guest_memory *memory; /* borrowed */
+	const char *owner;                 /* borrowed: the device's name, for messages */
+	unsigned index;
+	struct virtqueue_setup setup; /* writable until .active */
+	bool active;
+	bool broken; /* an invariant was violated: nothing is read any more until reset */
+
+	/* Frozen at activation. */
+	uint16_t size;
+	const struct virtq_desc *desc;
+	const struct virtq_avail *avail;
+	struct virtq_used *used;
+	uint16_t next_avail, next_used;
+};
+
+struct virtqueue_buffer {
+	uint8_t *data; /* guest memory */
+	uint32_t size; /* > 0 */
+};
+
+/* A chain: @readable buffers come first, @writable ones behind them. */
+struct virtqueue_chain {
+	uint16_t head;
+	unsigned readable, writable;         /* buffers */
+	uint64_t readable_size, writable_size; /* bytes, at most UINT32_MAX */
+	struct virtqueue_buffer buffers[VIRTQUEUE_SIZE_MAX];
+};
+
+/* Puts the queue into the state after device reset. @memory and @owner are borrowed. */
+void virtqueue_init(struct virtqueue *queue, const struct guest_memory *memory, const char *owner,
+                    unsigned index);
+
+/*
+ * Checks what the driver set and freezes it. 0; -EINVAL: size 0, no power of two or too large, a
+ * ring that is misaligned (§2.7: 16, 2, 4), outside RAM, or overlaps another. The queue is then
+ * broken and @err says why.
+ */
+int virtqueue_activate(struct virtqueue *queue, struct error *err);
+
+/*
+ * Takes the next chain. 1: *out_chain is filled; 0: the ring is empty or the queue isn't active;
+ * -EPROTO: the driver broke a rule. Then the queue is broken, @err says which, and the device
+ * must set DEVICE_NEEDS_RESET.
+ */
+int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, struct error *err);
+
+/* Undoes the last pop; only directly after it, before any push. */
+void virtqueue_unpop(struct virtqueue *queue);
+
+/* True when a pop would give something other than 0. */
+bool virtqueue_pending(const struct virtqueue *queue);
+
+/* Returns a chain to the driver with @written bytes in its writable part. */
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+
+/* After pushes: does the driver want an interrupt (§2.7.7)? */
+bool virtqueue_wants_interrupt(const struct virtqueue *queue);
+
+/* Copies the chain's readable part to @out, at most @size bytes from @offset on. Bytes copied. */
+size_t virtqueue_read(const struct virtqueue_chain *chain, uint64_t offset, void *out, size_t size);
+
+/* Copies @data into the chain's writable part likewise. Bytes copied. */
+size_t virtqueue_write(const struct virtqueue_chain *chain, uint64_t offset, const void *data,
+                       size_t size);
+
+#endif

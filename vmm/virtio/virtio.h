@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virtio.h - the virtio devices there are, by their constructors. Main thread. Each returns a heap
+ * object whose first member is its struct virtio_device; virtio_destroy() frees any of them.
+ */
+#ifndef CLOCHE_VMM_VIRTIO_VIRTIO_H
+#define CLOCHE_VMM_VIRTIO_VIRTIO_H
+
+#include "vmm/virtio/device.h"
+
+/* The root image (virtio 1.2 §5.19): memory at [start, start+size) that is mapped read-only. */
+int virtio_pmem_create(const struct virtio_place *place, struct gpa start, uint64_t size,
+                       struct virtio_device **out_dev, struct error *err);
+
+/* Entropy from getrandom(2) (§5.4). */
+int virtio_rng_create(const struct virtio_place *place, struct virtio_device **out_dev,
+                      struct error *err);
+
+/* Resets nothing, closes everything; takes NULL. */
+void virtio_destroy(struct virtio_device *dev);
+
+#endif
