@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * verbs.c - the table of verbs, and the two that fit in a few lines. The agent's thread.
+ */
+#include "guest/verbs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "guest/agent.h"
+#include "guest/channel.h"
+#include "guest/machine.h"
+#include "lib/clock.h"
+#include "lib/proto.h"
+
+/* 2020-01-01 and 2200-01-01: outside of them a clock is a mistake. */
+#define REALTIME_MIN_NS ((json_int_t)1577836800 * (json_int_t)NS_PER_S)
+#define REALTIME_MAX_NS ((json_int_t)7258118400 * (json_int_t)NS_PER_S)
+
+static const struct verb verbs[] = {
+	{ "exec", verb_exec, 30000, true },
+	{ "file", verb_file, 10000, false },
+	{ "display", verb_display, 5000, false },
+	{ "input", verb_input, 30000, false },
+	{ "browser", verb_browser, 30000, false },
+	{ "clock", verb_clock, 1000, false },
+	{ "relay", verb_relay, 1000, false },
+	{ "shutdown", verb_shutdown, 5000, false },
+};
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static json_int_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (json_int_t)ts.tv_sec * (json_int_t)NS_PER_S + ts.tv_nsec;
+}
+
+static void clock_set(struct request *request)
+{
+	struct timespec ts;
+	json_int_t ns = 0;
+
+	if (!request_number(request, "realtime_ns", true, REALTIME_MIN_NS, REALTIME_MAX_NS, &ns))
+		return;
+	ts.tv_sec = ns / (json_int_t)NS_PER_S;
+	ts.tv_nsec = ns % (json_int_t)NS_PER_S;
+	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
+		request_fail(request, PROTO_ERR_FAILED, "can't set the clock: %s", strerror(errno));
+	else
+		request_reply(request, NULL, NULL, 0);
+}
+
+void verb_clock(struct agent *agent, struct request *request)
+{
+	const char *op = "get";
+
+	(void)agent;
+	if (!request_text(request, "op", false, &op))
+		return;
+	if (!strcmp(op, "set"))
+		clock_set(request);
+	else if (!strcmp(op, "get"))
+		request_reply(request,
+		              json_pack("{s:I, s:I, s:I}", "realtime_ns", clock_ns(CLOCK_REALTIME),
+		                        "monotonic_ns", clock_ns(CLOCK_MONOTONIC), "boottime_ns",
+		                        clock_ns(CLOCK_BOOTTIME)),
+		              NULL, 0);
+	else
+		request_fail(request, PROTO_ERR_BAD_REQUEST, "clock: \"op\" is get or set");
+}
+
+void verb_shutdown(struct agent *agent, struct request *request)
+{
+	const char *mode = NULL;
+
+	if (!request_text(request, "mode", true, &mode))
+		return;
+	if (strcmp(mode, "poweroff") != 0 && strcmp(mode, "reboot") != 0) {
+		request_fail(request, PROTO_ERR_BAD_REQUEST,
+		             "shutdown: \"mode\" is poweroff or reboot");
+		return;
+	}
+	agent->reboot = !strcmp(mode, "reboot");
+	request_reply(request, NULL, NULL, 0);
+	channel_drain(agent->channel, machine_end);
+}
