@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vsock.h - byte streams between guest and host (virtio 1.2 §5.10), seen from the host as unix
+ * sockets the way Firecracker does it:
+ *
+ *	host -> guest   connect to PATH, send "CONNECT <port>\n", read "OK <host port>\n"
+ *	guest -> host   the guest connects to CID 2, port P; it arrives at the unix socket PATH_P
+ *
+ * A service inside the VMM may take a port for itself instead of PATH_P.
+ */
+#ifndef CLOCHE_VMM_VIRTIO_VSOCK_H
+#define CLOCHE_VMM_VIRTIO_VSOCK_H
+
+#include "vmm/virtio/device.h"
+
+#define VSOCK_CONNS_MAX 1024
+#define VSOCK_SERVICES_MAX 4
+
+/*
+ * Creates the device for @guest_cid (3 or above) and listens on @path (may be NULL: then only
+ * services can be reached). The path must not exist; it is unlinked again on destruction.
+ * 0 or -errno.
+ */
+int virtio_vsock_create(const struct virtio_place *place, uint64_t guest_cid, const char *path,
+                        struct virtio_device **out_dev, struct error *err);
+
+/*
+ * Hands guest connections to host port @port to @accept as one end of a socket pair, which @accept
+ * owns. Called before the guest runs; @accept runs on the I/O thread, under the device's lock, and
+ * must not call back into the device. -ENOSPC when all slots are taken.
+ */
+int virtio_vsock_serve(struct virtio_device *dev, uint32_t port, void (*accept)(void *arg, int fd),
+                       void *arg);
+
+#endif

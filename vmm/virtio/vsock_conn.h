@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vsock_conn.h - one vsock stream: its unix socket, its buffer, its credit.
+ *
+ * Knows nothing of queues and packets: the device (vsock.c) feeds it what the guest sent and asks
+ * what it has for the guest. I/O thread only, under the device's lock.
+ */
+#ifndef CLOCHE_VMM_VIRTIO_VSOCK_CONN_H
+#define CLOCHE_VMM_VIRTIO_VSOCK_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "lib/loop.h"
+
+/* Bytes that the guest may send ahead of what the host side has taken (our buf_alloc). */
+#define VSOCK_BUFFER_SIZE (256u << 10)
+
+enum vsock_state {
+	VSOCK_HANDSHAKE, /* host client connected; its CONNECT line is awaited */
+	VSOCK_REQUESTED, /* REQUEST is on its way to the guest */
+	VSOCK_CONNECTED,
+};
+
+/* What the guest is still to be told; several may be pending. */
+#define VSOCK_TELL_REQUEST 0x01u
+#define VSOCK_TELL_RESPONSE 0x02u
+#define VSOCK_TELL_CREDIT 0x04u
+#define VSOCK_TELL_SHUTDOWN 0x08u
+#define VSOCK_TELL_RESET 0x10u /* and then the connection ends */
+
+/* Which ends are closed; the values are those of the SHUTDOWN packet's flags (§5.10.6.5). */
+#define VSOCK_NO_RECEIVE 1u
+#define VSOCK_NO_SEND 2u
+#define VSOCK_CLOSED (VSOCK_NO_RECEIVE | VSOCK_NO_SEND)
+
+struct vsock_conn {
+	struct vsock_conn *hash_next;  /* the device's */
+	struct vsock_conn *ready_next; /* the device's */
+	bool ready;                    /* in the device's ready list */
+	void *owner;                   /* borrowed: the device */
+	struct loop *loop;             /* borrowed */
+	struct loop_watch watch;
+	struct loop_timer timer; /* handshake and closing deadlines */
+	int fd;                  /* owned */
+	uint32_t host_port, guest_port;
+	enum vsock_state state;
+	unsigned tell;
+
+	/* guest -> host */
+	uint8_t *buffer; /* owned ring of VSOCK_BUFFER_SIZE; NULL until needed */
+	uint32_t buffer_start, buffer_used;
+	uint32_t forwarded;      /* fwd_cnt: bytes the host side has taken */
+	uint32_t forwarded_told; /* as the guest knows it */
+
+	/* host -> guest */
+	uint32_t peer_alloc, peer_forwarded, sent; /* the guest's credit */
+	bool readable;                             /* the socket may have more */
+	unsigned host_closed;                      /* VSOCK_NO_*: what the host side gave up */
+	unsigned guest_closed;                     /* VSOCK_NO_*: what the guest gave up */
+	bool hung_up;                              /* no watch any more: EPOLLHUP would never end */
+};
+
+/* Takes @fd (made non-blocking by the caller). NULL without memory; then @fd is closed. */
+struct vsock_conn *vsock_conn_create(struct loop *loop, void *owner, int fd,
+                                     enum vsock_state state);
+
+/* Closes the fd and frees it. */
+void vsock_conn_destroy(struct vsock_conn *conn);
+
+/*
+ * Takes @size bytes that the guest sent, from @iov. 0; -EPROTO when they exceed the credit it has;
+ * -EPIPE when the host side is gone; -ENOMEM.
+ */
+int vsock_conn_from_guest(struct vsock_conn *conn, const struct iovec *iov, int count, size_t size);
+
+/* Writes out what is buffered. 0, or -EPIPE when the host side is gone. */
+int vsock_conn_flush(struct vsock_conn *conn);
+
+/*
+ * Reads up to @size bytes for the guest into @iov, within its credit. > 0: bytes; 0: nothing now
+ * (no data, no credit, or the end: then VSOCK_TELL_SHUTDOWN is pending).
+ */
+size_t vsock_conn_to_guest(struct vsock_conn *conn, const struct iovec *iov, int count);
+
+/* Bytes that the guest can still take. */
+uint32_t vsock_conn_credit(const struct vsock_conn *conn);
+
+/* Something can be told or sent to the guest now. */
+bool vsock_conn_has_work(const struct vsock_conn *conn);
+
+/* The guest gave up @flags (VSOCK_NO_*). True: the connection is over, tell RESET. */
+bool vsock_conn_guest_shutdown(struct vsock_conn *conn, unsigned flags);
+
+/* True when nothing can flow any more in either direction and all was handed over. */
+bool vsock_conn_finished(const struct vsock_conn *conn);
+
+/* Sets the watch to what the state asks for; call after every change. */
+void vsock_conn_rearm(struct vsock_conn *conn);
+
+/*
+ * Reads the host client's "CONNECT <port>\n" without taking a byte more. 1: *out_port is set;
+ * 0: more is to come; -EPROTO: something else came, or the end.
+ */
+int vsock_conn_read_connect(struct vsock_conn *conn, uint32_t *out_port);
+
+#endif
