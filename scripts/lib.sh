@@ -5,8 +5,8 @@
 # Sourced, never run. The sourcing script has said `set -euo pipefail`.
 #
 # Cache: one directory an artefact, ${XDG_CACHE_HOME:-~/.cache}/cloche/WHAT-KEY/, where KEY is a hash
-# of all inputs. A directory appears whole, by rename, or not at all. Entries that nobody asked for
-# in 30 days are dropped when a new one of their kind is built.
+# of all inputs. A directory appears whole, by rename, or not at all. The three of each kind used last
+# stay; older ones that nobody asked for in 30 days are dropped when a new one is built.
 
 # shellcheck disable=SC2034 # for those who source this
 CLOCHE_TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -78,12 +78,26 @@ cache_lock()
 	flock "$CACHE_LOCK_FD"
 }
 
-# cache_temp: a scratch directory on the cache's file system, in CACHE_TEMP; gone when we end.
+# cache_scratch: prints a new scratch directory on the cache's file system, named after this process;
+# first drops those whose process was killed too hard to do so itself.
+cache_scratch()
+{
+	local dir pid
+
+	mkdir -p "$CLOCHE_CACHE"
+	for dir in "$CLOCHE_CACHE"/.scratch.*; do
+		pid=${dir#*.scratch.}
+		[[ ! -d $dir ]] || kill -0 "${pid%.*}" 2>/dev/null || rm -rf "$dir"
+	done
+	dir=$(mktemp -d "$CLOCHE_CACHE/.scratch.$$.XXXXXX")
+	chmod 755 "$dir"
+	printf '%s\n' "$dir"
+}
+
+# cache_temp: a scratch directory in CACHE_TEMP; gone when the script ends, and its commands too.
 cache_temp()
 {
-	mkdir -p "$CLOCHE_CACHE"
-	CACHE_TEMP=$(mktemp -d "$CLOCHE_CACHE/.new.XXXXXX")
-	chmod 755 "$CACHE_TEMP"
+	CACHE_TEMP=$(cache_scratch)
 	trap cache_drop_temp EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
@@ -99,13 +113,15 @@ cache_drop_temp()
 # cache_keep DIR WHAT-KEY: DIR becomes the entry; old ones of the same kind go.
 cache_keep()
 {
-	local final=$CLOCHE_CACHE/$2
+	local final=$CLOCHE_CACHE/$2 entry
 
 	rm -rf "$final"
 	touch "$1"
 	mv -T "$1" "$final"
-	find "$CLOCHE_CACHE" -mindepth 1 -maxdepth 1 -type d -name "${2%%-*}-*" -mtime +30 \
-		-exec rm -rf {} +
+	find "$CLOCHE_CACHE" -mindepth 1 -maxdepth 1 -type d -name "${2%%-*}-*" -printf '%T@ %p\n' |
+		sort -rn | sed '1,3d; s/^[^ ]* //' | while IFS= read -r entry; do
+		find "$entry" -maxdepth 0 -mtime +30 -exec rm -rf {} +
+	done
 }
 
 # link_out DIR TARGET…: symbolic links in DIR, so that the tree's build/ needn't know the cache.
