@@ -69,6 +69,7 @@ static int browser_spawn(struct browser *browser, int commands, int answers, str
 		size,
 		"--window-position=0,0",
 		"--force-device-scale-factor=1",
+		"--allow-pre-commit-input", /* a click right after "load" isn't dropped */
 		"--lang=en-US",
 		"--no-first-run",
 		"--no-default-browser-check",

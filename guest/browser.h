@@ -33,6 +33,9 @@ void browser_destroy(struct browser *browser);
 #define TARGETS_MAX 64
 #define TARGET_ID_SIZE 64 /* DevTools ids have 32 hex digits; longer ones are ignored */
 
+/* What a page said when it was asked; the greater, the likelier it is in front. */
+enum visibility { PAGE_HIDDEN, PAGE_SILENT, PAGE_VISIBLE, PAGE_FOCUSED };
+
 /* A page (a tab or a window of one) that DevTools is attached to, or about to be. */
 struct target {
 	struct browser *browser; /* borrowed */
@@ -44,7 +47,7 @@ struct target {
 	char loaded[TARGET_ID_SIZE];  /* of the latest document whose load event has fired */
 	bool blank;                   /* that document is about:blank */
 	bool loading;
-	int visibility; /* what the page said when asked last: 0 hidden, 1 visible, 2 focused */
+	enum visibility visibility;
 	uint32_t attach_call, tree_call, visibility_call; /* not yet answered; 0: none */
 };
 
@@ -79,8 +82,8 @@ void targets_event(struct browser *browser, const char *session, const char *met
 void targets_clear(struct browser *browser);
 
 /*
- * Asks all pages whether they are visible, unless there is but one. The page in front, as far as
- * known, is targets_front(): visible and focused, else visible, else the newest; NULL without any.
+ * Asks all pages whether they are visible, unless there is but one. targets_front() is the page in
+ * front, as far as known: the one most visible, the newest of those; NULL without any.
  * targets_are_asked(): some haven't answered yet.
  */
 void targets_ask(struct browser *browser);

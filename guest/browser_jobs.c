@@ -10,10 +10,12 @@
  *	   |
  *	LOADING      its load event?                   PAGE_LOADED of job->loader
  *	   |
- *	DESCRIBING   url and title, from the browser   info_answer()
+ *	SHOWING      on the screen, with the keyboard  shown_answer(), SHOW_MS at most
  *	   |
- *	STATUS       HTTP status, from the page        status_answer(), STATUS_MS at most
+ *	DESCRIBING   url and title, from the browser   info_answer()
  *
+ * SHOWING is there for what comes next, a click or a key: between its load event and its first
+ * frame a page gets no input, Chromium drops it.
  * A document that is replaced while it loads (a redirect by script) hands the wait on to the one
  * that comes. A dialog ends the wait: somebody has to look at the screen. An error page is an error.
  * url and title come from the browser process and not from the page, which may hang.
@@ -32,12 +34,12 @@
 #include "lib/proto.h"
 
 #define PICK_MS 1500
-#define STATUS_MS 1500
+#define SHOW_MS 3000
 #define URL_MAX_BYTES 16384
 #define TITLE_MAX_BYTES 2048
 
 enum op { OP_NAVIGATE, OP_BACK, OP_RELOAD, OP_STATE, OPS };
-enum phase { PICKING, COMMANDED, COMMITTING, LOADING, DESCRIBING, STATUS };
+enum phase { PICKING, COMMANDED, COMMITTING, LOADING, SHOWING, DESCRIBING };
 
 struct browser_job {
 	struct browser *browser; /* borrowed */
@@ -53,7 +55,7 @@ struct browser_job {
 	char loader[TARGET_ID_SIZE]; /* of the document whose load event is awaited */
 	uint32_t call; /* not yet answered; 0: none */
 	struct loop_timer timer;
-	json_t *members; /* owned: the reply, from DESCRIBING on */
+	json_int_t status; /* HTTP's; 0: not known */
 };
 
 static const char *const op_names[OPS] = { "navigate", "back", "reload", "state" };
@@ -70,7 +72,6 @@ static void job_free(struct browser_job *job)
 	}
 	loop_timer_cancel(job->browser->agent->loop, &job->timer);
 	cdp_forget(job->browser->cdp, job->call);
-	json_decref(job->members);
 	free(job);
 }
 
@@ -99,47 +100,6 @@ static void job_call(struct browser_job *job, const char *session, const char *m
 
 /* --- the reply --- */
 
-static void job_reply(struct browser_job *job)
-{
-	struct request *request = job->request;
-	json_t *members = job->members;
-
-	job->members = NULL;
-	job_free(job);
-	request_reply(request, members, NULL, 0);
-}
-
-static void status_answer(void *arg, json_t *result, const char *error)
-{
-	struct browser_job *job = arg;
-	json_int_t status = json_integer_value(
-		json_object_get(json_object_get(result, "result"), "value"));
-
-	(void)error;
-	job->call = 0;
-	if (status >= 100 && status <= 999)
-		json_object_set_new(job->members, "status", json_integer(status));
-	job_reply(job);
-}
-
-static void status_expired(struct loop_timer *timer)
-{
-	job_reply(container_of(timer, struct browser_job, timer));
-}
-
-/* Only the page knows the status; it may be too busy to say, or busy forever. */
-static void status_ask(struct browser_job *job)
-{
-	job->phase = STATUS;
-	loop_timer_set(job->browser->agent->loop, &job->timer,
-	               clock_now_ns() + STATUS_MS * NS_PER_MS, status_expired);
-	job_call(job, job->target->session, "Runtime.evaluate",
-	         json_pack("{s:s, s:b}", "expression",
-	                   "performance.getEntriesByType('navigation')[0]?.responseStatus",
-	                   "returnByValue", 1),
-	         status_answer);
-}
-
 static void member_set(json_t *members, const char *name, json_t *info, size_t max)
 {
 	const char *text = json_string_value(json_object_get(info, name));
@@ -155,26 +115,26 @@ static void member_set(json_t *members, const char *name, json_t *info, size_t m
 static void info_answer(void *arg, json_t *result, const char *error)
 {
 	struct browser_job *job = arg;
+	struct request *request = job->request;
 	json_t *info = json_object_get(result, "targetInfo");
-	const char *url = json_string_value(json_object_get(info, "url"));
+	json_t *members = json_object();
 
 	job->call = 0;
-	job->members = json_object();
-	if (!result || !job->members) {
+	if (!result || !members) {
+		json_decref(members);
 		job_fail(job, PROTO_ERR_FAILED, error ? error : "no memory");
 		return;
 	}
-	member_set(job->members, "url", info, URL_MAX_BYTES);
-	member_set(job->members, "title", info, TITLE_MAX_BYTES);
+	member_set(members, "url", info, URL_MAX_BYTES);
+	member_set(members, "title", info, TITLE_MAX_BYTES);
+	if (job->status)
+		json_object_set_new(members, "status", json_integer(job->status));
 	if (job->dialog)
-		json_object_set_new(job->members, "dialog", json_true());
+		json_object_set_new(members, "dialog", json_true());
 	if (job->op == OP_STATE)
-		json_object_set_new(job->members, "loading", json_boolean(job->target->loading));
-	if (job->op == OP_NAVIGATE && job->wait && !job->dialog && url &&
-	    !strncasecmp(url, "http", 4))
-		status_ask(job);
-	else
-		job_reply(job);
+		json_object_set_new(members, "loading", json_boolean(job->target->loading));
+	job_free(job);
+	request_reply(request, members, NULL, 0);
 }
 
 static void describe(struct browser_job *job)
@@ -187,30 +147,82 @@ static void describe(struct browser_job *job)
 
 /* --- waiting --- */
 
+/* The answer that the present phase waits for isn't wanted any more. */
+static void wait_end(struct browser_job *job)
+{
+	loop_timer_cancel(job->browser->agent->loop, &job->timer);
+	cdp_forget(job->browser->cdp, job->call);
+	job->call = 0;
+}
+
+static void shown_answer(void *arg, json_t *result, const char *error)
+{
+	struct browser_job *job = arg;
+	json_int_t status = json_integer_value(
+		json_object_get(json_object_get(result, "result"), "value"));
+
+	(void)error;
+	job->call = 0;
+	loop_timer_cancel(job->browser->agent->loop, &job->timer);
+	if (status >= 100 && status <= 999)
+		job->status = status;
+	describe(job);
+}
+
+static void show_expired(struct loop_timer *timer)
+{
+	struct browser_job *job = container_of(timer, struct browser_job, timer);
+
+	wait_end(job);
+	describe(job);
+}
+
+/*
+ * The page's third frame after now: by then the first one is on the screen. The HTTP status comes
+ * along, for only the page knows it. A page that is too busy to say isn't waited for for long.
+ */
+static void show(struct browser_job *job)
+{
+	job->phase = SHOWING;
+	job->request->waiting_for = "the page to be shown";
+	/* A new page leaves the keyboard with the address bar; the asker wants it in the page. */
+	cdp_call(job->browser->cdp, job->target->session, "Page.bringToFront", NULL, NULL, NULL);
+	loop_timer_set(job->browser->agent->loop, &job->timer, clock_now_ns() + SHOW_MS * NS_PER_MS,
+	               show_expired);
+	job_call(job, job->target->session, "Runtime.evaluate",
+	         json_pack("{s:s, s:b, s:b}", "expression",
+	                   "new Promise(done => { let left = 3; const frame = () => left-- ?"
+	                   " requestAnimationFrame(frame) : done("
+	                   "performance.getEntriesByType('navigation')[0]?.responseStatus);"
+	                   " frame(); })",
+	                   "awaitPromise", 1, "returnByValue", 1),
+	         shown_answer);
+}
+
 static void load_await(struct browser_job *job)
 {
 	job->phase = LOADING;
 	job->request->waiting_for = "the page's load event";
 	if (!strcmp(job->target->loaded, job->loader))
-		describe(job);
+		show(job);
 }
 
 static void job_page_event(struct browser_job *job, enum page_event event)
 {
-	bool waiting = job->phase == COMMITTING || job->phase == LOADING;
+	bool waiting = job->phase == COMMITTING || job->phase == LOADING || job->phase == SHOWING;
 
 	if (event == PAGE_GONE) {
 		job_fail(job, PROTO_ERR_GONE, "the page was closed");
 	} else if (event == PAGE_CRASHED && (waiting || job->phase == COMMANDED)) {
 		job_fail(job, PROTO_ERR_FAILED, "the page has crashed");
 	} else if (event == PAGE_DIALOG && (waiting || job->phase == COMMANDED)) {
-		cdp_forget(job->browser->cdp, job->call);
-		job->call = 0;
+		wait_end(job);
 		job->dialog = true;
 		describe(job);
 	} else if (event == PAGE_UNREACHABLE && waiting) {
 		job_fail(job, PROTO_ERR_FAILED, "the page can't be reached");
 	} else if (event == PAGE_COMMITTED && waiting) {
+		wait_end(job);
 		memcpy(job->loader, job->target->loader, sizeof(job->loader));
 		load_await(job);
 	} else if (event == PAGE_SAME_DOCUMENT && job->phase == COMMITTING) {
@@ -260,12 +272,6 @@ static void commit_await(struct browser_job *job)
 	}
 }
 
-/* Scripts and shortcuts leave the keyboard with the address bar; an asker wants it in the page. */
-static void page_raise(struct browser_job *job)
-{
-	cdp_call(job->browser->cdp, job->target->session, "Page.bringToFront", NULL, NULL, NULL);
-}
-
 static void navigate_answer(void *arg, json_t *result, const char *error)
 {
 	struct browser_job *job = arg;
@@ -281,7 +287,6 @@ static void navigate_answer(void *arg, json_t *result, const char *error)
 		job_fail(job, PROTO_ERR_FAILED, "that is a download, no page");
 		return;
 	}
-	page_raise(job);
 	/* Without a loader it has only moved within its document. */
 	if (!job->wait || !loader || strlen(loader) >= sizeof(job->loader)) {
 		describe(job);

@@ -225,8 +225,17 @@ static void visibility_answer(void *arg, json_t *result, const char *error)
 
 	(void)error;
 	target->visibility_call = 0;
-	target->visibility = (int)json_integer_value(
-		json_object_get(json_object_get(result, "result"), "value"));
+	switch (json_integer_value(json_object_get(json_object_get(result, "result"), "value"))) {
+	case 2:
+		target->visibility = PAGE_FOCUSED;
+		break;
+	case 1:
+		target->visibility = PAGE_VISIBLE;
+		break;
+	default:
+		target->visibility = PAGE_HIDDEN;
+		break;
+	}
 	jobs_visibility_known(target->browser);
 }
 
@@ -237,6 +246,7 @@ void targets_ask(struct browser *browser)
 	for (struct target *target = browser->targets; target; target = target->next) {
 		if (!target->session[0] || target->visibility_call)
 			continue;
+		target->visibility = PAGE_SILENT;
 		target->visibility_call = cdp_call(
 			browser->cdp, target->session, "Runtime.evaluate",
 			json_pack("{s:s, s:b}", "expression",

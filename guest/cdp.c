@@ -172,9 +172,9 @@ static void pipe_closed(struct cdp *cdp)
 	loop_watch_remove(cdp->loop, &cdp->write_watch);
 	close_fd(&cdp->read_fd);
 	close_fd(&cdp->write_fd);
+	cdp->events.closed(cdp->events.arg);
 	for (size_t i = 0; i < CDP_CALLS_MAX; i++)
 		answer_give(cdp, cdp->calls[i].number, NULL, "the browser has closed DevTools");
-	cdp->events.closed(cdp->events.arg);
 }
 
 static void read_ready(struct loop_watch *watch, uint32_t events)

@@ -85,7 +85,8 @@ static void answer_ready(struct loop_watch *watch, uint32_t events)
 	ssize_t n = read(display->fd, text, sizeof(text));
 
 	(void)events;
-	if (n < 0 && errno == EINTR)
+	/* The line comes in pieces, and Xvfb dies if we hang up before its last one. */
+	if ((n < 0 && errno == EINTR) || (n > 0 && !memchr(text, '\n', (size_t)n)))
 		return;
 	loop_watch_remove(display->agent->loop, watch);
 	close_fd(&display->fd);

@@ -63,20 +63,24 @@ static void clock_set(struct request *request)
 void verb_clock(struct agent *agent, struct request *request)
 {
 	const char *op = "get";
+	json_int_t realtime, monotonic, boottime;
 
 	(void)agent;
 	if (!request_text(request, "op", false, &op))
 		return;
-	if (!strcmp(op, "set"))
+	if (!strcmp(op, "set")) {
 		clock_set(request);
-	else if (!strcmp(op, "get"))
-		request_reply(request,
-		              json_pack("{s:I, s:I, s:I}", "realtime_ns", clock_ns(CLOCK_REALTIME),
-		                        "monotonic_ns", clock_ns(CLOCK_MONOTONIC), "boottime_ns",
-		                        clock_ns(CLOCK_BOOTTIME)),
-		              NULL, 0);
-	else
+	} else if (strcmp(op, "get") != 0) {
 		request_fail(request, PROTO_ERR_BAD_REQUEST, "clock: \"op\" is get or set");
+	} else {
+		realtime = clock_ns(CLOCK_REALTIME);
+		monotonic = clock_ns(CLOCK_MONOTONIC);
+		boottime = clock_ns(CLOCK_BOOTTIME);
+		request_reply(request,
+		              json_pack("{s:I, s:I, s:I}", "realtime_ns", realtime, "monotonic_ns",
+		                        monotonic, "boottime_ns", boottime),
+		              NULL, 0);
+	}
 }
 
 void verb_shutdown(struct agent *agent, struct request *request)
