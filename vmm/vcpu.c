@@ -30,6 +30,12 @@
 #define KEYBOARD_PULSE_RESET 0xfe
 
 static __thread struct kvm_run *this_run;
+static __thread int this_index = -1;
+
+int vcpu_current(void)
+{
+	return this_index;
+}
 
 static void on_kick(int signal)
 {
@@ -221,6 +227,7 @@ static void *vcpu_main(void *arg)
 	bool running = true;
 
 	this_run = cpu->run;
+	this_index = (int)cpu->index;
 	while (running) {
 		cpu->run->immediate_exit = 0;
 		if (atomic_load(&cpu->group->kicked) && !park(cpu))
@@ -268,12 +275,21 @@ static void kick_all(struct vcpu_group *group)
 	pthread_cond_broadcast(&group->changed);
 }
 
+static unsigned started_count(const struct vcpu_group *group)
+{
+	unsigned started = 0;
+
+	for (unsigned i = 0; i < group->count; i++)
+		started += group->cpus[i].started;
+	return started;
+}
+
 void vcpu_group_pause(struct vcpu_group *group)
 {
 	pthread_mutex_lock(&group->lock);
 	group->pause_wanted = true;
 	kick_all(group);
-	while (group->parked < group->count && !group->stop_wanted)
+	while (group->parked < started_count(group) && !group->stop_wanted)
 		pthread_cond_wait(&group->changed, &group->lock);
 	pthread_mutex_unlock(&group->lock);
 }

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# cloche: `make help` lists what can be made. Out of tree into build/, one make, explicit sources.
+
+B       ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+OPT     ?= -O2 -g
+HARDEN  ?= -fPIE -fstack-protector-strong -fcf-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+SAN     ?=
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
+           -Wimplicit-fallthrough -Wvla -Wformat=2 -Wconversion
+CFLAGS_ALL  = -std=gnu17 -D_GNU_SOURCE -DCLOCHE_VERSION='"$(VERSION)"' -I. $(OPT) $(WARN) $(HARDEN) \
+              $(SAN) -MMD -MP $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)
+
+.DEFAULT_GOAL := all
+
+# A line a file; V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+# --- sources ---------------------------------------------------------------------------------
+
+LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c
+
+DISPLAY_SRC := display/framebuffer.c display/png.c
+
+VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
+           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/screen.c \
+           vmm/report.c vmm/probe.c \
+           vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
+           vmm/virtio/vsock.c vmm/virtio/vsock_conn.c \
+           vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
+           vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
+
+SUPERVISOR_SRC := $(sort $(wildcard supervisor/*.c))
+
+AGENT_SRC := $(sort $(wildcard guest/*.c))
+
+VMM_LIBS        := -lfdt -ljansson -lspng -lz -lxxhash -lpthread
+SUPERVISOR_LIBS := -ljansson
+AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxcb-keysyms
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+# --- programs --------------------------------------------------------------------------------
+
+HOST_PROGRAMS  := $(B)/bin/cloche-vmm $(B)/bin/cloche
+GUEST_PROGRAMS := $(B)/guest/init $(B)/guest/cloche-agent
+
+.PHONY: all
+all: $(HOST_PROGRAMS) ## all host programs
+
+$(B)/bin/cloche-vmm: $(call objects,$(VMM_SRC) $(DISPLAY_SRC) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(VMM_LIBS)
+
+$(B)/bin/cloche: $(call objects,$(SUPERVISOR_SRC) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(SUPERVISOR_LIBS)
+
+$(B)/guest/cloche-agent: $(call objects,$(AGENT_SRC) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(AGENT_LIBS)
+
+# Static: it runs where nothing else is.
+$(B)/guest/init: initramfs/init.c
+	@mkdir -p $(@D) $(B)/obj/initramfs
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/initramfs/init.d -fno-pie -no-pie -static -o $@ $<
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control.c - requests in, replies out.
+ *
+ * A reply may come long after its request and the client may be gone by then, so whoever waits
+ * holds a struct pending with the client's number, never a pointer to the client.
+ */
+#include "vmm/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/proto.h"
+#include "lib/sock.h"
+#include "lib/wire.h"
+#include "vmm/agent.h"
+#include "vmm/screen.h"
+#include "vmm/vm.h"
+
+#define DEATHS_MAX 8
+#define PENDING_PER_CLIENT_MAX 32
+#define DEFAULT_WAIT_MS 60000
+#define DEFAULT_AGENT_MS 30000
+#define DEFAULT_SCREENSHOT_MS 10000
+
+struct client {
+	struct control *control;
+	uint64_t number; /* 0: free slot; never used twice */
+	struct wire_conn conn;
+	struct loop_watch watch;
+	unsigned pending;
+};
+
+/* A request whose answer comes later. */
+struct pending {
+	struct control *control;
+	uint64_t client;
+	json_int_t id;
+	struct pending *next, **prev; /* in .waiting, for "wait" only */
+	enum vm_stage stage;
+	const char *stage_name;
+	uint64_t timeout_ms;
+	struct loop_timer timer;
+};
+
+struct control {
+	struct vm *vm;
+	char *path; /* owned */
+	int listen_fd;
+	struct loop_watch listen_watch;
+	uint64_t next_number;
+	struct client clients[CONTROL_CLIENTS_MAX];
+	struct pending *waiting; /* owned */
+	json_t *deaths;          /* owned array */
+};
+
+static void close_client(struct client *client)
+{
+	if (!client->number)
+		return;
+	loop_watch_remove(client->control->vm->loop, &client->watch);
+	wire_conn_finish(&client->conn);
+	client->number = 0;
+}
+
+static struct client *find_client(struct control *control, uint64_t number)
+{
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].number == number)
+			return &control->clients[i];
+	return NULL;
+}
+
+static void rearm(struct client *client)
+{
+	if (client->number)
+		loop_watch_change(client->control->vm->loop, &client->watch,
+		                  EPOLLIN | (wire_conn_wants_write(&client->conn) ? EPOLLOUT : 0u));
+}
+
+/* Sends and owns @reply. A client that can't take it is closed. */
+static void answer(struct client *client, json_t *reply, const void *blob, size_t blob_size, int fd)
+{
+	if (!client || !client->number) {
+		json_decref(reply);
+		return;
+	}
+	int ret = reply ? wire_conn_send(&client->conn, reply, blob, blob_size, fd) : -ENOMEM;
+	json_decref(reply);
+	if (ret) {
+		log_warn("control: a client was closed: %s", strerror(-ret));
+		close_client(client);
+	}
+	rearm(client);
+}
+
+static void refuse(struct client *client, json_int_t id, const char *code, const char *message)
+{
+	answer(client, wire_reply_error(id, code, "%s", message), NULL, 0, -1);
+}
+
+/* NULL after having refused: too much is under way for this client, or no memory. */
+static struct pending *pend(struct client *client, json_int_t id)
+{
+	struct pending *pending = NULL;
+
+	if (client->pending < PENDING_PER_CLIENT_MAX)
+		pending = calloc(1, sizeof(*pending));
+	if (!pending) {
+		refuse(client, id, PROTO_ERR_BUSY, "too many requests are under way: wait for some to end");
+		return NULL;
+	}
+	pending->control = client->control;
+	pending->client = client->number;
+	pending->id = id;
+	client->pending++;
+	return pending;
+}
+
+/* Ends @pending with @reply, which is owned here. */
+static void complete(struct pending *pending, json_t *reply, const void *blob, size_t blob_size,
+                     int fd)
+{
+	struct client *client = find_client(pending->control, pending->client);
+
+	if (client)
+		client->pending--;
+	answer(client, reply, blob, blob_size, fd);
+	free(pending);
+}
+
+/* --- status and wait ------------------------------------------------------------------------- */
+
+static json_t *describe_stages(const struct vm *vm)
+{
+	static const struct {
+		const char *name;
+		enum vm_stage stage;
+	} shown[] = {
+		{ "entry_ms", STAGE_ENTRY },     { "first_exit_ms", STAGE_FIRST_EXIT },
+		{ "agent_ms", STAGE_AGENT },     { "display_ms", STAGE_DISPLAY },
+		{ "browser_ms", STAGE_BROWSER },
+	};
+	json_t *stages = json_object();
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		int64_t ms = vm_stage_ms(vm, shown[i].stage);
+
+		if (ms >= 0)
+			json_object_set_new(stages, shown[i].name, json_integer(ms));
+	}
+	return stages;
+}
+
+static json_t *describe_exits(const struct vm *vm)
+{
+	uint64_t mmio = 0, pio = 0, other = 0;
+
+	for (unsigned i = 0; i < vm->vcpus.count; i++) {
+		mmio += atomic_load(&vm->vcpus.cpus[i].exits_mmio);
+		pio += atomic_load(&vm->vcpus.cpus[i].exits_pio);
+		other += atomic_load(&vm->vcpus.cpus[i].exits_other);
+	}
+	return json_pack("{s:I,s:I,s:I}", "mmio", (json_int_t)mmio, "pio", (json_int_t)pio, "other",
+	                 (json_int_t)other);
+}
+
+static json_t *describe(struct control *control, json_int_t id)
+{
+	struct vm *vm = control->vm;
+	uint64_t now = clock_now_ns();
+	json_t *reply = wire_reply_ok(id);
+	unsigned width, height;
+
+	json_object_set_new(reply, "name", json_string(vm->config->name));
+	json_object_set_new(reply, "pid", json_integer(getpid()));
+	json_object_set_new(reply, "state", json_string(vm->paused ? "paused" : "running"));
+	json_object_set_new(reply, "cpus", json_integer(vm->config->cpus));
+	json_object_set_new(reply, "memory_mib", json_integer((json_int_t)(vm->config->memory >> 20)));
+	json_object_set_new(reply, "uptime_ms",
+	                    json_integer((json_int_t)((now - vm->stages[STAGE_STARTED]) / NS_PER_MS)));
+	if (vm->ttl_deadline_ns)
+		json_object_set_new(reply, "ttl_ms",
+		                    json_integer(vm->ttl_deadline_ns > now ?
+		                                         (json_int_t)((vm->ttl_deadline_ns - now) / NS_PER_MS) :
+		                                         0));
+	json_object_set_new(reply, "started_ns", json_integer((json_int_t)vm->stages[STAGE_STARTED]));
+	json_object_set_new(reply, "stages", describe_stages(vm));
+	if (agent_hello(vm->agent))
+		json_object_set_new(reply, "agent", json_deep_copy(agent_hello(vm->agent)));
+	if (screen_size(vm->screen, &width, &height))
+		json_object_set_new(reply, "display",
+		                    json_pack("{s:i,s:i}", "width", (int)width, "height", (int)height));
+	json_object_set_new(reply, "deaths", json_deep_copy(control->deaths));
+	json_object_set_new(reply, "exits", describe_exits(vm));
+	return reply;
+}
+
+static void verb_status(struct client *client, json_int_t id, struct wire_message *message)
+{
+	(void)message;
+	answer(client, describe(client->control, id), NULL, 0, -1);
+}
+
+static void unlink_waiting(struct pending *pending)
+{
+	*pending->prev = pending->next;
+	if (pending->next)
+		pending->next->prev = pending->prev;
+	loop_timer_cancel(pending->control->vm->loop, &pending->timer);
+}
+
+static void on_wait_expired(struct loop_timer *timer)
+{
+	struct pending *pending = container_of(timer, struct pending, timer);
+
+	unlink_waiting(pending);
+	complete(pending,
+	         wire_reply_error(pending->id, PROTO_ERR_TIMEOUT, "the %s was not ready within %llu ms",
+	                          pending->stage_name, (unsigned long long)pending->timeout_ms),
+	         NULL, 0, -1);
+}
+
+/* The timeout_ms member within its limits, or @fallback. False: it is no usable number. */
+static bool read_timeout(const json_t *object, uint64_t fallback, uint64_t *out_ms)
+{
+	const json_t *member = json_object_get(object, "timeout_ms");
+
+	*out_ms = fallback;
+	if (!member)
+		return true;
+	json_int_t ms = json_integer_value(member);
+	if (!json_is_integer(member) || ms < 1 || ms > (json_int_t)PROTO_TIMEOUT_MAX_MS)
+		return false;
+	*out_ms = (uint64_t)ms;
+	return true;
+}
+
+static void verb_wait(struct client *client, json_int_t id, struct wire_message *message)
+{
+	static const struct {
+		const char *name;
+		enum vm_stage stage;
+	} stages[] = { { "agent", STAGE_AGENT }, { "display", STAGE_DISPLAY }, { "browser", STAGE_BROWSER } };
+	const char *wanted = json_string_value(json_object_get(message->object, "for"));
+	uint64_t timeout_ms;
+	size_t i = 0;
+
+	while (i < 3 && (!wanted || strcmp(stages[i].name, wanted) != 0))
+		i++;
+	if (i == 3) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'for' must be agent, display or browser");
+		return;
+	}
+	if (!read_timeout(message->object, DEFAULT_WAIT_MS, &timeout_ms)) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'timeout_ms' must be 1 to 3600000");
+		return;
+	}
+	struct pending *pending = pend(client, id);
+	if (!pending)
+		return;
+	struct control *control = client->control;
+	pending->stage = stages[i].stage;
+	pending->stage_name = stages[i].name;
+	pending->timeout_ms = timeout_ms;
+	pending->next = control->waiting;
+	pending->prev = &control->waiting;
+	if (pending->next)
+		pending->next->prev = &pending->next;
+	control->waiting = pending;
+	loop_timer_set(control->vm->loop, &pending->timer, clock_now_ns() + timeout_ms * NS_PER_MS,
+	               on_wait_expired);
+	control_notify(control);
+}
+
+/* True when what @pending waits for can't come any more: its process has died. */
+static bool is_hopeless(const struct control *control, const struct pending *pending)
+{
+	const char *needs = pending->stage == STAGE_BROWSER ? "browser" : "xvfb";
+	size_t i;
+	json_t *death;
+
+	if (pending->stage == STAGE_AGENT)
+		return false;
+	json_array_foreach(control->deaths, i, death)
+	{
+		const char *process = json_string_value(json_object_get(death, "process"));
+
+		if (process && (strcmp(process, needs) == 0 || strcmp(process, "xvfb") == 0))
+			return true;
+	}
+	return false;
+}
+
+void control_notify(struct control *control)
+{
+	if (!control)
+		return;
+	for (struct pending *p = control->waiting, *next; p; p = next) {
+		bool reached = vm_stage_ms(control->vm, p->stage) >= 0;
+
+		next = p->next;
+		if (!reached && !is_hopeless(control, p))
+			continue;
+		unlink_waiting(p);
+		complete(p,
+		         reached ? describe(control, p->id) :
+			           wire_reply_error(p->id, PROTO_ERR_FAILED,
+		                                    "the %s will not come up: its process died (status tells)",
+		                                    p->stage_name),
+		         NULL, 0, -1);
+	}
+}
+
+void control_note_death(struct control *control, const json_t *event)
+{
+	if (!control)
+		return;
+	json_t *copy = json_deep_copy(event);
+	json_object_del(copy, "event");
+	log_warn("guest: process %s died", json_string_value(json_object_get(copy, "process")) ?: "?");
+	if (json_array_size(control->deaths) < DEATHS_MAX)
+		json_array_append_new(control->deaths, copy);
+	else
+		json_decref(copy);
+}
+
+/* --- agent, screenshot, pause, resume, quit -------------------------------------------------- */
+
+static void on_agent_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
+{
+	struct pending *pending = arg;
+
+	json_object_set_new(reply, "id", json_integer(pending->id));
+	complete(pending, json_incref(reply), blob, blob_size, -1);
+}
+
+static void verb_agent(struct client *client, json_int_t id, struct wire_message *message)
+{
+	json_t *request = json_object_get(message->object, "request");
+	uint64_t timeout_ms;
+
+	if (!json_is_object(request) || !json_is_string(json_object_get(request, "verb"))) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'request' must be an object with a 'verb'");
+		return;
+	}
+	if (!read_timeout(request, DEFAULT_AGENT_MS, &timeout_ms)) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'request.timeout_ms' must be 1 to 3600000");
+		return;
+	}
+	if (client->control->vm->paused) {
+		refuse(client, id, PROTO_ERR_NOT_READY, "the guest is frozen: thaw it first");
+		return;
+	}
+	struct pending *pending = pend(client, id);
+	if (pending)
+		agent_request(client->control->vm->agent, request, message->blob, message->blob_size,
+		              timeout_ms, on_agent_reply, pending);
+}
+
+static void on_screenshot(void *arg, json_t *reply, int fd)
+{
+	struct pending *pending = arg;
+
+	json_object_set_new(reply, "id", json_integer(pending->id));
+	complete(pending, reply, NULL, 0, fd);
+}
+
+static void verb_screenshot(struct client *client, json_int_t id, struct wire_message *message)
+{
+	const json_t *member = json_object_get(message->object, "format");
+	const char *name = member ? json_string_value(member) : "png";
+	enum screen_format format;
+
+	if (!name || !screen_parse_format(name, &format)) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'format' must be png, rgb or hash");
+		return;
+	}
+	struct pending *pending = pend(client, id);
+	if (pending)
+		screen_shoot(client->control->vm->screen, format, on_screenshot, pending);
+}
+
+static void verb_pause(struct client *client, json_int_t id, struct wire_message *message)
+{
+	(void)message;
+	vm_pause(client->control->vm);
+	answer(client, wire_reply_ok(id), NULL, 0, -1);
+}
+
+static void verb_resume(struct client *client, json_int_t id, struct wire_message *message)
+{
+	(void)message;
+	vm_resume(client->control->vm);
+	answer(client, wire_reply_ok(id), NULL, 0, -1);
+}
+
+static void verb_quit(struct client *client, json_int_t id, struct wire_message *message)
+{
+	(void)message;
+	answer(client, wire_reply_ok(id), NULL, 0, -1);
+	vm_end(client->control->vm, VM_QUIT, -1, 0, "asked to over the control socket");
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct client *client, json_int_t id, struct wire_message *message);
+} verbs[] = {
+	{ "status", verb_status }, { "wait", verb_wait },   { "screenshot", verb_screenshot },
+	{ "agent", verb_agent },   { "pause", verb_pause }, { "resume", verb_resume },
+	{ "quit", verb_quit },
+};
+
+/* --- clients --------------------------------------------------------------------------------- */
+
+static void dispatch(struct client *client, struct wire_message *message)
+{
+	const char *verb = json_string_value(json_object_get(message->object, "verb"));
+	json_int_t id = json_integer_value(json_object_get(message->object, "id"));
+
+	if (id <= 0 || !verb) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "a request needs an 'id' above 0 and a 'verb'");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, verb) == 0) {
+			verbs[i].run(client, id, message);
+			return;
+		}
+	refuse(client, id, PROTO_ERR_UNKNOWN_VERB, "no such verb: see cloche-protocol(7)");
+}
+
+static void on_client(struct loop_watch *watch, uint32_t events)
+{
+	struct client *client = container_of(watch, struct client, watch);
+	struct wire_message message = WIRE_MESSAGE_INIT;
+	struct error err = { 0 };
+	int got = 0, ret = 0;
+
+	if ((events & EPOLLOUT) && wire_conn_flush(&client->conn)) {
+		close_client(client);
+		return;
+	}
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+		ret = wire_conn_read(&client->conn, &err);
+		while (client->number && (got = wire_conn_next(&client->conn, &message, &err)) > 0) {
+			dispatch(client, &message);
+			wire_message_finish(&message);
+		}
+	}
+	if (client->number && got < 0)
+		log_warn("control: a client was closed: %s", err.msg);
+	if (ret < 0 || got < 0)
+		close_client(client);
+	rearm(client);
+}
+
+static void on_listen(struct loop_watch *watch, uint32_t events)
+{
+	struct control *control = container_of(watch, struct control, listen_watch);
+	struct client *client = find_client(control, 0);
+
+	(void)events;
+	cleanup_fd int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (!client) {
+		log_warn("control: %d clients are connected, no more are taken", CONTROL_CLIENTS_MAX);
+		return;
+	}
+	*client = (struct client){ .control = control };
+	if (wire_conn_init(&client->conn, steal_fd(&fd)))
+		return;
+	if (loop_watch_add(control->vm->loop, &client->watch, client->conn.fd, EPOLLIN, on_client)) {
+		wire_conn_finish(&client->conn);
+		return;
+	}
+	client->number = ++control->next_number;
+}
+
+int control_create(struct vm *vm, const char *path, struct control **out_control, struct error *err)
+{
+	if (!path)
+		return 0;
+	struct control *control = calloc(1, sizeof(*control));
+	if (!control)
+		return error_set(err, -ENOMEM, "no memory for the control socket");
+	control->vm = vm;
+	control->listen_fd = -1;
+	control->deaths = json_array();
+	control->path = strdup(path);
+	int ret = control->deaths && control->path ? 0 : -ENOMEM;
+	if (ret == 0)
+		ret = sock_listen_unix(path, &control->listen_fd, err);
+	if (ret == 0)
+		ret = loop_watch_add(vm->loop, &control->listen_watch, control->listen_fd, EPOLLIN, on_listen);
+	if (ret) {
+		control_destroy(control);
+		return err->code ? ret : error_set(err, ret, "control socket: %s", strerror(-ret));
+	}
+	*out_control = control;
+	return 0;
+}
+
+void control_destroy(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->waiting) {
+		struct pending *pending = control->waiting;
+
+		unlink_waiting(pending);
+		complete(pending, wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"), NULL, 0,
+		         -1);
+	}
+	loop_watch_remove(control->vm->loop, &control->listen_watch);
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		close_client(&control->clients[i]);
+	if (control->listen_fd >= 0)
+		unlink(control->path);
+	close_fd(&control->listen_fd);
+	json_decref(control->deaths);
+	free(control->path);
+	free(control);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control.h - control.sock: who may ask what of a running VM (lib/proto.h, "Control verbs").
+ *
+ * I/O thread only. A client is whoever may open the socket (mode 0600); what it sends is bounded by
+ * lib/wire all the same, and a client that doesn't read is closed, not waited for.
+ */
+#ifndef CLOCHE_VMM_CONTROL_H
+#define CLOCHE_VMM_CONTROL_H
+
+#include <jansson.h>
+
+#include "lib/error.h"
+
+#define CONTROL_CLIENTS_MAX 32
+
+struct control;
+struct vm;
+
+/*
+ * Listens on @path, which must not exist; NULL: no socket, all calls below do nothing.
+ * 0 or -errno; *out_control is owned by the caller.
+ */
+int control_create(struct vm *vm, const char *path, struct control **out_control,
+                   struct error *err);
+
+/* Closes all clients and removes the socket. Takes NULL. */
+void control_destroy(struct control *control);
+
+/* A stage was reached or lost: clients that wait for one are looked at again. Takes NULL. */
+void control_notify(struct control *control);
+
+/* Remembers that a process of the guest has died ("died" event), for status. Takes NULL. */
+void control_note_death(struct control *control, const json_t *event);
+
+#endif

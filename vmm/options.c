@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/proto.h"
+
+#define DEFAULT_MEMORY ((uint64_t)1 << 30)
+#define TTL_MAX_S ((uint64_t)365 * 24 * 3600)
+#define CID_MAX 0xfffffffeull
+
+enum {
+	OPT_KERNEL = 256, OPT_INITRAMFS, OPT_IMAGE, OPT_APPEND, OPT_PAGE, OPT_MEMORY, OPT_CPUS, OPT_SIZE,
+	OPT_CONTROL, OPT_VSOCK, OPT_CID, OPT_CONSOLE, OPT_REPORT, OPT_NAME, OPT_TTL, OPT_GUEST_ROOT,
+	OPT_PAUSED, OPT_RING3, OPT_PROBE, OPT_HELP, OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "initramfs", required_argument, NULL, OPT_INITRAMFS },
+	{ "image", required_argument, NULL, OPT_IMAGE },
+	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "page", required_argument, NULL, OPT_PAGE },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "size", required_argument, NULL, OPT_SIZE },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "vsock", required_argument, NULL, OPT_VSOCK },
+	{ "cid", required_argument, NULL, OPT_CID },
+	{ "console", required_argument, NULL, OPT_CONSOLE },
+	{ "report", required_argument, NULL, OPT_REPORT },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "ttl", required_argument, NULL, OPT_TTL },
+	{ "guest-root", no_argument, NULL, OPT_GUEST_ROOT },
+	{ "paused", no_argument, NULL, OPT_PAUSED },
+	{ "ring3", no_argument, NULL, OPT_RING3 },
+	{ "probe", no_argument, NULL, OPT_PROBE },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+void options_print_help(FILE *out)
+{
+	fputs("usage: cloche-vmm --kernel FILE [option…]\n"
+	      "\n"
+	      "Runs one guest in one process, straight on /dev/kvm; see cloche-vmm(1).\n"
+	      "\n"
+	      "guest:\n"
+	      "  --kernel FILE      ELF vmlinux or bzImage\n"
+	      "  --initramfs FILE   the guest's first user space\n"
+	      "  --image FILE       root image (erofs), shared read-only as virtio-pmem\n"
+	      "  --memory SIZE      RAM: MiB, or with suffix M or G (default 1G, at most 64G)\n"
+	      "  --cpus N           virtual CPUs, 1 to 8 (default 1)\n"
+	      "  --size WxH         screen (default 1280x800)\n"
+	      "  --page URL         first page of the browser\n"
+	      "  --append ARGS      added to the kernel command line\n"
+	      "  --guest-root       lets exec requests ask for root inside the guest\n"
+	      "host:\n"
+	      "  --control PATH     control socket, must not exist\n"
+	      "  --vsock PATH       vsock host socket, must not exist; guest port P arrives at PATH_P\n"
+	      "  --cid N            the guest's vsock CID, 3 or above (default 3)\n"
+	      "  --console FILE     serial console; - is standard output (default -)\n"
+	      "  --report FILE      writes a JSON report when the guest has ended\n"
+	      "  --name NAME        for status and logs (default: guest)\n"
+	      "  --ttl SECONDS      ends the guest after this time (default: none)\n"
+	      "  --paused           starts with the CPUs parked, until 'resume'\n"
+	      "other:\n"
+	      "  --probe            tells as JSON whether guests can run on this host\n"
+	      "  --ring3            the kernel is a freestanding test guest that starts in ring 3\n"
+	      "  --help, --version\n"
+	      "\n"
+	      "exit status: 0 the guest ended by itself or was asked to, 1 the host failed,\n"
+	      "2 bad input, 3 the guest crashed, 4 the time to live ran out\n",
+	      out);
+}
+
+static int parse_number(const char *option, const char *text, uint64_t min, uint64_t max,
+                        uint64_t *out, struct error *err)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno || value < min || value > max)
+		return error_set(err, -EINVAL, "--%s must be a number from %llu to %llu, not '%s'", option,
+		                 (unsigned long long)min, (unsigned long long)max, text);
+	*out = value;
+	return 0;
+}
+
+static int parse_memory(const char *text, uint64_t *out, struct error *err)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	unsigned shift = *end == 'G' || *end == 'g' ? 30 : 20;
+	if (*end == 'G' || *end == 'g' || *end == 'M' || *end == 'm')
+		end++;
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno || value == 0 ||
+	    value > GUEST_MEMORY_MAX >> shift)
+		return error_set(err, -EINVAL, "--memory must be 1M to 64G (such as 1G), not '%s'", text);
+	*out = (uint64_t)value << shift;
+	return 0;
+}
+
+static int parse_size(const char *text, unsigned *out_width, unsigned *out_height,
+                      struct error *err)
+{
+	unsigned width, height;
+	char rest;
+
+	if (sscanf(text, "%5ux%5u%c", &width, &height, &rest) != 2 || width < PROTO_DISPLAY_SIDE_MIN ||
+	    height < PROTO_DISPLAY_SIDE_MIN || width > PROTO_DISPLAY_SIDE_MAX ||
+	    height > PROTO_DISPLAY_SIDE_MAX)
+		return error_set(err, -EINVAL, "--size must be WIDTHxHEIGHT with sides of %u to %u, not '%s'",
+		                 PROTO_DISPLAY_SIDE_MIN, PROTO_DISPLAY_SIDE_MAX, text);
+	*out_width = width;
+	*out_height = height;
+	return 0;
+}
+
+/* It becomes one word of the kernel command line, where a blank or a quote would end it. */
+static int check_page(const char *url, struct error *err)
+{
+	for (const char *c = url; *c; c++)
+		if (*c <= ' ' || *c > '~' || *c == '"')
+			return error_set(err, -EINVAL,
+			                 "--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode them)");
+	return 0;
+}
+
+/* Options that are a word or a flag; numbers and sizes are parsed apart. True: it was one. */
+static bool take_plain(int option, char *value, struct vm_config *c)
+{
+	switch (option) {
+	case OPT_KERNEL: c->kernel = value; return true;
+	case OPT_INITRAMFS: c->initramfs = value; return true;
+	case OPT_IMAGE: c->image = value; return true;
+	case OPT_APPEND: c->append = value; return true;
+	case OPT_CONTROL: c->control = value; return true;
+	case OPT_VSOCK: c->vsock = value; return true;
+	case OPT_CONSOLE: c->console = value; return true;
+	case OPT_REPORT: c->report = value; return true;
+	case OPT_NAME: c->name = value; return true;
+	case OPT_GUEST_ROOT: c->guest_root = true; return true;
+	case OPT_PAUSED: c->paused = true; return true;
+	case OPT_RING3: c->ring3 = true; return true;
+	default: return false;
+	}
+}
+
+static int take_parsed(int option, char *value, struct vm_config *c, struct error *err)
+{
+	uint64_t number = 0;
+	int ret;
+
+	switch (option) {
+	case OPT_MEMORY:
+		return parse_memory(value, &c->memory, err);
+	case OPT_SIZE:
+		return parse_size(value, &c->width, &c->height, err);
+	case OPT_PAGE:
+		c->page = value;
+		return check_page(value, err);
+	case OPT_CPUS:
+		ret = parse_number("cpus", value, 1, ARCH_CPUS_MAX, &number, err);
+		c->cpus = (unsigned)number;
+		return ret;
+	case OPT_CID:
+		ret = parse_number("cid", value, 3, CID_MAX, &number, err);
+		c->cid = (uint32_t)number;
+		return ret;
+	case OPT_TTL:
+		return parse_number("ttl", value, 1, TTL_MAX_S, &c->ttl_s, err);
+	default:
+		return error_set(err, -EINVAL, "unknown option, or one without its value (--help lists them)");
+	}
+}
+
+int options_parse(int argc, char *argv[], struct vm_config *out_config,
+                  enum options_mode *out_mode, struct error *err)
+{
+	struct vm_config c = { .name = "guest", .console = "-", .memory = DEFAULT_MEMORY, .cpus = 1,
+		               .width = 1280, .height = 800, .cid = PROTO_GUEST_CID };
+	int option;
+
+	*out_mode = OPTIONS_RUN;
+	optind = 1;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		if (option == OPT_HELP || option == 'h' || option == OPT_VERSION || option == OPT_PROBE) {
+			*out_mode = option == OPT_VERSION ? OPTIONS_VERSION :
+			            option == OPT_PROBE   ? OPTIONS_PROBE :
+			                                    OPTIONS_HELP;
+			return 0;
+		}
+		if (take_plain(option, optarg, &c))
+			continue;
+		int ret = take_parsed(option, optarg, &c, err);
+		if (ret)
+			return option == '?' ? error_prefix(err, ret, "%s", argv[optind - 1]) : ret;
+	}
+	if (optind < argc)
+		return error_set(err, -EINVAL, "'%s' is no option (--help lists them)", argv[optind]);
+	if (!c.kernel)
+		return error_set(err, -EINVAL, "a kernel is needed: --kernel FILE (--help lists all options)");
+	*out_config = c;
+	return 0;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * screen.c - from the agent's list of pages to a picture in a memfd.
+ *
+ * The display thread works off the list of shots and ends when it is empty. .lock guards that list
+ * and the framebuffer pointer: a framebuffer that is replaced while a shot reads it is freed when
+ * the thread has ended.
+ */
+#include "vmm/screen.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "display/framebuffer.h"
+#include "display/png.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/proto.h"
+#include "lib/wire.h"
+#include "vmm/agent.h"
+#include "vmm/control.h"
+#include "vmm/vm.h"
+
+#define ATTACH_TIMEOUT_MS 30000
+#define NS_PER_US 1000
+
+struct shot {
+	struct shot *next;
+	enum screen_format format;
+	screen_done *done;
+	void *arg;
+	json_t *reply; /* owned; filled by the display thread */
+	int fd;        /* owned */
+};
+
+struct shot_list {
+	struct shot *head, **tail;
+};
+
+struct screen {
+	struct vm *vm;
+	struct framebuffer *fb;      /* owned */
+	struct framebuffer *retired; /* owned: replaced while the thread ran */
+	pthread_mutex_t lock;
+	struct shot_list waiting, finished;
+	unsigned count;
+	bool running;
+	pthread_t thread;
+	bool joinable;
+	int done_fd; /* owned eventfd */
+	struct loop_watch done_watch;
+};
+
+static void list_init(struct shot_list *list)
+{
+	list->head = NULL;
+	list->tail = &list->head;
+}
+
+static void list_put(struct shot_list *list, struct shot *shot)
+{
+	shot->next = NULL;
+	*list->tail = shot;
+	list->tail = &shot->next;
+}
+
+static struct shot *list_take(struct shot_list *list)
+{
+	struct shot *shot = list->head;
+
+	if (!shot)
+		return NULL;
+	list->head = shot->next;
+	if (!list->head)
+		list->tail = &list->head;
+	return shot;
+}
+
+bool screen_parse_format(const char *name, enum screen_format *out_format)
+{
+	static const char *const names[] = { [SCREEN_PNG] = "png", [SCREEN_RGB] = "rgb",
+		                             [SCREEN_HASH] = "hash" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0) {
+			*out_format = (enum screen_format)i;
+			return true;
+		}
+	return false;
+}
+
+bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height)
+{
+	if (!screen->fb)
+		return false;
+	*out_width = framebuffer_width(screen->fb);
+	*out_height = framebuffer_height(screen->fb);
+	return true;
+}
+
+/* --- attaching: what the agent says, checked ------------------------------------------------- */
+
+static int resolve_pages(const struct screen *screen, const uint8_t *blob, size_t count,
+                         const void **out_pages, struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t gfn;
+
+		memcpy(&gfn, blob + i * sizeof(gfn), sizeof(gfn));
+		gfn = le64toh(gfn);
+		/* GUEST_WRITE: the screen lies in RAM, not in the root image. */
+		if (gfn > UINT64_MAX / GUEST_PAGE_SIZE)
+			return error_set(err, -EINVAL, "display: page %zu is outside RAM", i);
+		out_pages[i] = guest_memory_at(&screen->vm->memory, GPA(gfn * GUEST_PAGE_SIZE),
+		                               GUEST_PAGE_SIZE, GUEST_WRITE);
+		if (!out_pages[i])
+			return error_set(err, -EINVAL, "display: page %zu is outside RAM", i);
+	}
+	return 0;
+}
+
+static int make_framebuffer(const struct screen *screen, const json_t *reply, const void *blob,
+                            size_t blob_size, struct framebuffer **out_fb, struct error *err)
+{
+	json_int_t width = json_integer_value(json_object_get(reply, "width"));
+	json_int_t height = json_integer_value(json_object_get(reply, "height"));
+	size_t count = blob_size / sizeof(uint64_t);
+
+	if (width < 0 || width > PROTO_DISPLAY_SIDE_MAX || height < 0 || height > PROTO_DISPLAY_SIDE_MAX)
+		return error_set(err, -EINVAL, "display: the announced size is no possible screen");
+	if (count == 0 || count > PROTO_DISPLAY_PAGES_MAX || blob_size % sizeof(uint64_t))
+		return error_set(err, -EINVAL, "display: a page list of %zu bytes", blob_size);
+	const void **pages = calloc(count, sizeof(*pages));
+	if (!pages)
+		return error_set(err, -ENOMEM, "display: no memory for the page list");
+	int ret = resolve_pages(screen, blob, count, pages, err);
+	if (ret == 0)
+		ret = framebuffer_create(pages, count, (unsigned)width, (unsigned)height, out_fb, err);
+	free(pages);
+	return ret;
+}
+
+static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
+{
+	struct screen *screen = arg;
+	struct framebuffer *fb = NULL;
+	struct error err = { 0 };
+
+	if (!json_is_true(json_object_get(reply, "ok"))) {
+		const char *why = json_string_value(
+			json_object_get(json_object_get(reply, "error"), "message"));
+
+		log_warn("display: the agent did not say where the screen is: %s", why ? why : "no reason");
+		return;
+	}
+	if (make_framebuffer(screen, reply, blob, blob_size, &fb, &err)) {
+		log_warn("%s; no screen is attached", err.msg);
+		return;
+	}
+	pthread_mutex_lock(&screen->lock);
+	if (screen->running && !screen->retired)
+		screen->retired = steal_pointer(&screen->fb);
+	bool replaced = !screen->running || !screen->fb;
+	if (replaced) {
+		framebuffer_destroy(screen->fb);
+		screen->fb = fb;
+	}
+	pthread_mutex_unlock(&screen->lock);
+	if (!replaced) {
+		/* A flood of announcements while a picture is taken: the newest is left out. */
+		framebuffer_destroy(fb);
+		return;
+	}
+	vm_reach(screen->vm, STAGE_DISPLAY);
+	control_notify(screen->vm->control);
+}
+
+void screen_attach(struct screen *screen)
+{
+	json_t *request = json_pack("{s:s}", "verb", "display");
+
+	ASSERT(request);
+	agent_request(screen->vm->agent, request, NULL, 0, ATTACH_TIMEOUT_MS, on_display_reply, screen);
+	json_decref(request);
+}
+
+/* --- the display thread ---------------------------------------------------------------------- */
+
+static int into_memfd(const void *data, size_t size, int *out_fd)
+{
+	cleanup_fd int fd = memfd_create("cloche-screenshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const uint8_t *at = data;
+
+	if (fd < 0)
+		return -errno;
+	while (size > 0) {
+		ssize_t done = write(fd, at, size);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		at += done;
+		size -= (size_t)done;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) ||
+	    lseek(fd, 0, SEEK_SET))
+		return -errno;
+	*out_fd = steal_fd(&fd);
+	return 0;
+}
+
+static json_t *failure(const char *what, int code)
+{
+	return wire_reply_error(0, PROTO_ERR_FAILED, "%s: %s", what, strerror(-code));
+}
+
+static void take(const struct framebuffer *fb, struct shot *shot)
+{
+	size_t rgb_size = framebuffer_rgb_size(fb), size = rgb_size;
+	uint64_t start = clock_now_ns();
+	cleanup_free uint8_t *rgb = malloc(rgb_size);
+	cleanup_free void *png = NULL;
+	struct error err = { 0 };
+	char hash[20];
+	int ret = 0;
+
+	if (!rgb) {
+		shot->reply = failure("screenshot", -ENOMEM);
+		return;
+	}
+	framebuffer_read_rgb(fb, rgb);
+	snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)XXH3_64bits(rgb, rgb_size));
+	uint64_t read_done = clock_now_ns();
+	if (shot->format == SCREEN_PNG)
+		ret = png_encode_rgb(rgb, framebuffer_width(fb), framebuffer_height(fb), &png, &size, &err);
+	if (ret == 0 && shot->format != SCREEN_HASH)
+		ret = into_memfd(png ? png : rgb, size, &shot->fd);
+	if (ret) {
+		shot->reply = failure(err.msg[0] ? err.msg : "screenshot", ret);
+		return;
+	}
+	shot->reply = wire_reply_ok(0);
+	json_object_set_new(shot->reply, "width", json_integer(framebuffer_width(fb)));
+	json_object_set_new(shot->reply, "height", json_integer(framebuffer_height(fb)));
+	json_object_set_new(shot->reply, "size",
+	                    json_integer(shot->format == SCREEN_HASH ? 0 : (json_int_t)size));
+	json_object_set_new(shot->reply, "hash", json_string(hash));
+	json_object_set_new(shot->reply, "read_us",
+	                    json_integer((json_int_t)((read_done - start) / NS_PER_US)));
+	json_object_set_new(shot->reply, "encode_us",
+	                    json_integer((json_int_t)((clock_now_ns() - read_done) / NS_PER_US)));
+}
+
+static void *display_main(void *arg)
+{
+	struct screen *screen = arg;
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&screen->lock);
+	for (struct shot *shot; (shot = list_take(&screen->waiting));) {
+		const struct framebuffer *fb = screen->fb;
+
+		pthread_mutex_unlock(&screen->lock);
+		take(fb, shot);
+		pthread_mutex_lock(&screen->lock);
+		list_put(&screen->finished, shot);
+	}
+	screen->running = false;
+	framebuffer_destroy(steal_pointer(&screen->retired));
+	pthread_mutex_unlock(&screen->lock);
+	if (write(screen->done_fd, &one, sizeof(one)) < 0)
+		ASSERT(errno == EAGAIN);
+	return NULL;
+}
+
+static void deliver(struct screen *screen, struct shot *shot)
+{
+	screen->count--;
+	shot->done(shot->arg, shot->reply, shot->fd);
+	close_fd(&shot->fd);
+	free(shot);
+}
+
+static void deliver_finished(struct screen *screen)
+{
+	struct shot *shot;
+
+	do {
+		pthread_mutex_lock(&screen->lock);
+		shot = list_take(&screen->finished);
+		pthread_mutex_unlock(&screen->lock);
+		if (shot)
+			deliver(screen, shot);
+	} while (shot);
+}
+
+static void join(struct screen *screen)
+{
+	if (screen->joinable)
+		pthread_join(screen->thread, NULL);
+	screen->joinable = false;
+}
+
+static void on_done(struct loop_watch *watch, uint32_t events)
+{
+	struct screen *screen = container_of(watch, struct screen, done_watch);
+	uint64_t count;
+
+	(void)events;
+	if (read(screen->done_fd, &count, sizeof(count)) > 0)
+		deliver_finished(screen);
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct screen *screen)
+{
+	sigset_t all, old;
+
+	join(screen);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int ret = -pthread_create(&screen->thread, NULL, display_main, screen);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	screen->joinable = ret == 0;
+	return ret;
+}
+
+static void refuse(screen_done *done, void *arg, const char *code, const char *message)
+{
+	done(arg, wire_reply_error(0, code, "%s", message), -1);
+}
+
+void screen_shoot(struct screen *screen, enum screen_format format, screen_done *done, void *arg)
+{
+	if (!screen->fb) {
+		refuse(done, arg, PROTO_ERR_NOT_READY, "the guest has no screen (yet): wait for display");
+		return;
+	}
+	struct shot *shot = screen->count < SCREEN_SHOTS_MAX ? calloc(1, sizeof(*shot)) : NULL;
+	if (!shot) {
+		refuse(done, arg, PROTO_ERR_BUSY, "too many screenshots are under way");
+		return;
+	}
+	*shot = (struct shot){ .format = format, .done = done, .arg = arg, .fd = -1 };
+	screen->count++;
+	pthread_mutex_lock(&screen->lock);
+	list_put(&screen->waiting, shot);
+	bool start = !screen->running;
+	screen->running = true;
+	pthread_mutex_unlock(&screen->lock);
+	int ret = start ? start_thread(screen) : 0;
+	if (ret == 0)
+		return;
+	/* Without a thread nobody else touches the list, whose only member is this shot. */
+	screen->running = false;
+	list_take(&screen->waiting);
+	shot->reply = failure("cannot start the display thread", ret);
+	deliver(screen, shot);
+}
+
+int screen_create(struct vm *vm, struct screen **out_screen)
+{
+	struct screen *screen = calloc(1, sizeof(*screen));
+
+	if (!screen)
+		return -ENOMEM;
+	screen->vm = vm;
+	pthread_mutex_init(&screen->lock, NULL);
+	list_init(&screen->waiting);
+	list_init(&screen->finished);
+	screen->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int ret = screen->done_fd < 0 ? -errno : 0;
+	if (ret == 0)
+		ret = loop_watch_add(vm->loop, &screen->done_watch, screen->done_fd, EPOLLIN, on_done);
+	if (ret) {
+		screen_destroy(screen);
+		return ret;
+	}
+	*out_screen = screen;
+	return 0;
+}
+
+void screen_destroy(struct screen *screen)
+{
+	if (!screen)
+		return;
+	join(screen);
+	deliver_finished(screen);
+	loop_watch_remove(screen->vm->loop, &screen->done_watch);
+	close_fd(&screen->done_fd);
+	framebuffer_destroy(screen->fb);
+	framebuffer_destroy(screen->retired);
+	pthread_mutex_destroy(&screen->lock);
+	free(screen);
+}

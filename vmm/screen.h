@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * screen.h - the guest's screen inside the VMM: where its pages are, and pictures of it.
+ *
+ * All functions are the I/O thread's. Pictures are made by the display thread, which exists only
+ * while somebody waits for one; it reads guest memory and nothing else of the VM's.
+ */
+#ifndef CLOCHE_VMM_SCREEN_H
+#define CLOCHE_VMM_SCREEN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct screen; /* opaque */
+struct vm;
+
+enum screen_format { SCREEN_PNG, SCREEN_RGB, SCREEN_HASH };
+
+#define SCREEN_SHOTS_MAX 16 /* waiting at once */
+
+/* The end of a request: an ok or error reply without a usable id, owned by the callee, and the
+ * picture as a sealed memfd, borrowed, or -1. */
+typedef void screen_done(void *arg, json_t *reply, int fd);
+
+/* 0 or -errno; *out_screen is owned by the caller. */
+int screen_create(struct vm *vm, struct screen **out_screen);
+
+/* Waits for the display thread; open requests end with PROTO_ERR_GONE. Takes NULL. */
+void screen_destroy(struct screen *screen);
+
+/* Asks the agent where the framebuffer is; what it says is checked before it is used. */
+void screen_attach(struct screen *screen);
+
+/* The size of the attached screen. False: none is attached. */
+bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height);
+
+bool screen_parse_format(const char *name, enum screen_format *out_format);
+
+/* Takes a picture; @done is called exactly once, later or at once. Works while paused. */
+void screen_shoot(struct screen *screen, enum screen_format format, screen_done *done, void *arg);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vm.h - the contract of one virtual machine: the tree of everything it owns, and the order in
+ * which that is built. main.c calls the steps from top to bottom; vm_destroy() goes back up.
+ *
+ *	vm_open          loop, /dev/kvm, VM                 (host errors: no KVM, no permission)
+ *	vm_load_memory   RAM, kernel, root image            (bad files, too little memory)
+ *	vm_add_devices   bus, interrupt pins, virtio        (paths that exist or are too long)
+ *	vm_boot          boot parameters, vCPUs
+ *	vm_serve         control socket
+ *	vm_run           threads run; returns when the guest or its owner has ended it
+ *
+ * Threads: the caller's is the I/O thread from vm_run() on. vCPU threads enter through the bus and
+ * through vm_end(); the screen's thread only reads guest memory. All else is I/O thread only.
+ */
+#ifndef CLOCHE_VMM_VM_H
+#define CLOCHE_VMM_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/loop.h"
+#include "vmm/arch/arch.h"
+#include "vmm/arch/x86_64/ioapic.h"
+#include "vmm/bus.h"
+#include "vmm/kvm.h"
+#include "vmm/memory.h"
+#include "vmm/platform.h"
+#include "vmm/serial.h"
+#include "vmm/vcpu.h"
+#include "vmm/virtio/virtio.h"
+
+/* What the command line says. Strings are borrowed and live as long as the process. */
+struct vm_config {
+	const char *name;
+	const char *kernel, *initramfs, *image;     /* files; initramfs and image may be NULL */
+	const char *append, *page;                  /* may be NULL */
+	const char *control, *vsock, *report;       /* paths; may be NULL */
+	const char *console;                        /* path or "-" */
+	uint64_t memory;                            /* bytes */
+	unsigned cpus, width, height;
+	uint32_t cid;
+	uint64_t ttl_s; /* 0: none */
+	bool guest_root;
+	bool paused; /* start with vCPUs parked */
+	bool ring3;  /* a freestanding test guest (arch.h) */
+};
+
+enum vm_reason {
+	VM_RUNNING,
+	VM_SHUTDOWN,       /* the guest powered off */
+	VM_REBOOT,         /* the guest asked for a reset: it ends, its owner may start another */
+	VM_QUIT,           /* control socket or signal */
+	VM_TTL,            /* its time is over */
+	VM_PANIC,          /* the guest kernel panicked */
+	VM_TRIPLE_FAULT,
+	VM_INTERNAL_ERROR, /* KVM can't run this guest any further */
+	VM_HOST_ERROR,     /* something of ours or of the host failed while it ran */
+};
+
+/* Why it ended; written once, under .lock, by whoever comes first. */
+struct vm_ending {
+	pthread_mutex_t lock;
+	enum vm_reason reason;
+	int vcpu; /* -1: not a vCPU's doing */
+	uint64_t pc;
+	char detail[192];
+};
+
+/* Milestones, CLOCK_MONOTONIC; 0 until reached. */
+enum vm_stage { STAGE_STARTED, STAGE_ENTRY, STAGE_FIRST_EXIT, STAGE_AGENT, STAGE_DISPLAY, STAGE_BROWSER, STAGE_COUNT };
+
+#define VM_VIRTIO_MAX 8
+
+struct vm {
+	const struct vm_config *config; /* borrowed */
+	struct loop *loop;
+	struct kvm kvm;
+	struct guest_memory memory;
+	struct arch_entry entry;
+	struct gpa kernel_end;
+	uint8_t *image_host; /* owned mapping of the root image */
+	uint64_t image_size; /* bytes mapped, a multiple of 2 MiB */
+	struct gpa image_base;
+
+	struct bus bus;
+	struct ioapic ioapic;
+	struct irq_line serial_irq, vmgenid_irq;
+	struct serial serial;
+	struct platform platform;
+	struct virtio_device *virtio[VM_VIRTIO_MAX];
+	unsigned virtio_count;
+	struct arch_fdt_device nodes[VM_VIRTIO_MAX + 4];
+	unsigned node_count;
+	struct vcpu_group vcpus;
+	bool paused;
+
+	struct agent *agent;
+	struct screen *screen;
+	struct control *control;
+	struct loop_timer ttl;
+	uint64_t ttl_deadline_ns; /* 0: none */
+
+	atomic_ullong stages[STAGE_COUNT];
+	struct vm_ending ending;
+};
+
+/* The steps; see above. Each 0 or -errno with one line in @err; vm_destroy() undoes any number. */
+int vm_open(struct vm *vm, const struct vm_config *config, struct error *err);
+int vm_load_memory(struct vm *vm, struct error *err);
+int vm_add_devices(struct vm *vm, struct error *err);
+int vm_boot(struct vm *vm, struct error *err);
+int vm_serve(struct vm *vm, struct error *err);
+int vm_run(struct vm *vm, struct error *err);
+void vm_destroy(struct vm *vm);
+
+/* Ends the VM: the first reason given counts. Any thread. @pc and @vcpu (-1) go into the report. */
+void vm_end(struct vm *vm, enum vm_reason reason, int vcpu, uint64_t pc, const char *detail);
+
+/* Parks and unparks all vCPUs; idempotent. Devices' host side goes on. I/O thread. */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
+/* Notes a milestone, once. Any thread. */
+void vm_reach(struct vm *vm, enum vm_stage stage);
+
+/* Milliseconds from the start of the VMM to @stage, or -1 while it isn't reached. */
+int64_t vm_stage_ms(const struct vm *vm, enum vm_stage stage);
+
+/* The name of a reason as the report and the man page have it. */
+const char *vm_reason_name(enum vm_reason reason);
+
+/* Exit status of the process for a reason (cloche-vmm(1)). */
+int vm_reason_status(enum vm_reason reason);
+
+#endif
