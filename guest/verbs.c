@@ -14,9 +14,9 @@
 #include "lib/clock.h"
 #include "lib/proto.h"
 
-/* 2020-01-01 and 2200-01-01: outside of them a clock is a mistake. */
+/* 2020-01-01 and 2100-01-01: outside of them a clock is a mistake. */
 #define REALTIME_MIN_NS ((json_int_t)1577836800 * (json_int_t)NS_PER_S)
-#define REALTIME_MAX_NS ((json_int_t)7258118400 * (json_int_t)NS_PER_S)
+#define REALTIME_MAX_NS ((json_int_t)4102444800 * (json_int_t)NS_PER_S)
 
 static const struct verb verbs[] = {
 	{ "exec", verb_exec, 30000, true },
@@ -45,11 +45,16 @@ static json_int_t clock_ns(clockid_t id)
 	return (json_int_t)ts.tv_sec * (json_int_t)NS_PER_S + ts.tv_nsec;
 }
 
-static void clock_set(struct request *request)
+static void clock_set(const struct agent *agent, struct request *request)
 {
 	struct timespec ts;
 	json_int_t ns = 0;
 
+	/* Outside of a guest this clock is somebody's machine's. */
+	if (!agent->init) {
+		request_fail(request, PROTO_ERR_DENIED, "clock: only a guest's clock is set");
+		return;
+	}
 	if (!request_number(request, "realtime_ns", true, REALTIME_MIN_NS, REALTIME_MAX_NS, &ns))
 		return;
 	ts.tv_sec = ns / (json_int_t)NS_PER_S;
@@ -65,11 +70,10 @@ void verb_clock(struct agent *agent, struct request *request)
 	const char *op = "get";
 	json_int_t realtime, monotonic, boottime;
 
-	(void)agent;
 	if (!request_text(request, "op", false, &op))
 		return;
 	if (!strcmp(op, "set")) {
-		clock_set(request);
+		clock_set(agent, request);
 	} else if (strcmp(op, "get") != 0) {
 		request_fail(request, PROTO_ERR_BAD_REQUEST, "clock: \"op\" is get or set");
 	} else {

@@ -376,8 +376,8 @@ def test_clock(agent):
     clock = agent.conn.call("clock")
     assert abs(clock["realtime_ns"] - time.time_ns()) < 5e9
     assert 0 < clock["monotonic_ns"] <= clock["boottime_ns"]
-    for value in (0, -1, 1 << 62, "x", None):
-        fails("bad_request", agent.conn.call, "clock", op="set", realtime_ns=value)
+    # Never with a value that could be taken: this machine's clock isn't the test's to set.
+    fails("denied", agent.conn.call, "clock", op="set", realtime_ns=0)
     fails("bad_request", agent.conn.call, "clock", op="turn")
 
 
