@@ -287,9 +287,12 @@ static void navigate_answer(void *arg, json_t *result, const char *error)
 		job_fail(job, PROTO_ERR_FAILED, "that is a download, no page");
 		return;
 	}
-	/* Without a loader it has only moved within its document. */
+	/*
+	 * Without a loader it moves within its document, and says so when it has: were that not
+	 * awaited, it could be taken for the next command's effect.
+	 */
 	if (!job->wait || !loader || strlen(loader) >= sizeof(job->loader)) {
-		describe(job);
+		commit_await(job);
 		return;
 	}
 	/* A script may have replaced that document already. */
