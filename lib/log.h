@@ -36,7 +36,10 @@ struct log_limit {
 	uint64_t refilled_ns;
 };
 
-#define LOG_LIMIT_INIT { .interval_ns = 1000000000ull, .burst = 5, .tokens = 5 }
+#define LOG_LIMIT_INIT                                                                             \
+	{                                                                                          \
+		.interval_ns = 1000000000ull, .burst = 5, .tokens = 5                              \
+	}
 
 /*
  * True if a line may be printed at @now_ns (CLOCK_MONOTONIC). When it says true after having

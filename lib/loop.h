@@ -64,6 +64,6 @@ int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
 /* The structure that a member is embedded in. */
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

@@ -26,20 +26,20 @@
 #define PROTO_GUEST_CID 3
 
 /* error.code */
-#define PROTO_ERR_BAD_REQUEST "bad_request"     /* a member is missing, of a wrong type or range */
+#define PROTO_ERR_BAD_REQUEST "bad_request" /* a member is missing, of a wrong type or range */
 #define PROTO_ERR_UNKNOWN_VERB "unknown_verb"
-#define PROTO_ERR_NOT_READY "not_ready"         /* agent, display or browser isn't up (yet) */
-#define PROTO_ERR_TIMEOUT "timeout"             /* the request's time is over; says what was waited for */
-#define PROTO_ERR_DENIED "denied"               /* not allowed in this guest or outside its folders */
+#define PROTO_ERR_NOT_READY "not_ready" /* agent, display or browser isn't up (yet) */
+#define PROTO_ERR_TIMEOUT "timeout"     /* the request's time is over; says what was waited for */
+#define PROTO_ERR_DENIED "denied"       /* not allowed in this guest or outside its folders */
 #define PROTO_ERR_NOT_FOUND "not_found"
 #define PROTO_ERR_TOO_LARGE "too_large"
-#define PROTO_ERR_BUSY "busy"                   /* too many requests under way */
-#define PROTO_ERR_FAILED "failed"               /* the system said no; message has errno's text */
-#define PROTO_ERR_GONE "gone"                   /* the agent or guest went away meanwhile */
+#define PROTO_ERR_BUSY "busy"     /* too many requests under way */
+#define PROTO_ERR_FAILED "failed" /* the system said no; message has errno's text */
+#define PROTO_ERR_GONE "gone"     /* the agent or guest went away meanwhile */
 
 /* Limits of both sides. */
-#define PROTO_REQUESTS_MAX 32          /* requests under way on one agent channel */
-#define PROTO_OUTPUT_MAX (512 << 10)   /* bytes kept of stdout, and of stderr, of one exec */
+#define PROTO_REQUESTS_MAX 32        /* requests under way on one agent channel */
+#define PROTO_OUTPUT_MAX (512 << 10) /* bytes kept of stdout, and of stderr, of one exec */
 #define PROTO_TIMEOUT_MAX_MS 3600000u
 #define PROTO_DISPLAY_PAGES_MAX 16384u /* 64 MiB of framebuffer */
 #define PROTO_DISPLAY_SIDE_MIN 64u

@@ -22,9 +22,10 @@
 
 #include "lib/error.h"
 
-#define WIRE_LINE_MAX ((size_t)64 << 10) /* bytes of a line, LF included */
-#define WIRE_BLOB_MAX ((size_t)1 << 20)  /* bytes of a blob */
-#define WIRE_QUEUE_MAX ((size_t)8 << 20) /* bytes a slow reader may leave unsent */
+#define WIRE_LINE_MAX ((size_t)64 << 10)  /* bytes of a line, LF included */
+#define WIRE_BLOB_MAX ((size_t)1 << 20)   /* bytes of a blob */
+#define WIRE_QUEUE_MAX ((size_t)8 << 20)  /* bytes a slow reader may leave unsent */
+#define WIRE_READ_MAX ((size_t)256 << 10) /* bytes that one wire_conn_read() takes at most */
 
 /* A received message. Owned by whoever holds it; wire_message_finish() frees it. */
 struct wire_message {
@@ -34,7 +35,10 @@ struct wire_message {
 	int fd; /* owned; -1 when none came along */
 };
 
-#define WIRE_MESSAGE_INIT { .fd = -1 }
+#define WIRE_MESSAGE_INIT                                                                          \
+	{                                                                                          \
+		.fd = -1                                                                           \
+	}
 
 /* Frees what the message holds and makes it empty again; takes an empty one. */
 void wire_message_finish(struct wire_message *message);
@@ -42,29 +46,34 @@ void wire_message_finish(struct wire_message *message);
 /* --- bytes to messages: no file descriptors, so it can be tested and fuzzed alone --- */
 
 struct wire_parser {
-	uint8_t *buffer; /* owned: a line or a blob in the making */
-	size_t used, size;
-	size_t scanned;       /* bytes of the line already searched for LF */
+	uint8_t *buffer;      /* owned: a line or a blob in the making */
+	size_t start, used;   /* buffer[start..used) is stream not yet made into messages */
+	size_t size;          /* bytes allocated */
+	size_t scanned;       /* bytes from start on already searched for LF */
+	uint64_t consumed;    /* bytes of stream made into messages so far */
 	size_t blob_expected; /* > 0: the line is parsed, this many blob bytes complete it */
 	json_t *object;       /* owned: the parsed line that waits for its blob */
 	int failed;           /* negative errno once the stream is beyond repair */
 };
+
+/* A push may leave at most this much undrained: a message in the making and one read's worth. */
+#define WIRE_PENDING_MAX (WIRE_LINE_MAX + WIRE_BLOB_MAX + WIRE_READ_MAX)
 
 void wire_parser_init(struct wire_parser *parser);
 void wire_parser_finish(struct wire_parser *parser);
 
 /*
  * Takes @size bytes of stream. All of @data is taken or, on failure, the stream is dead.
- * 0; -EMSGSIZE when a line grows beyond WIRE_LINE_MAX and no message is pending before it;
- * -ENOMEM. Callers push at most what one read returned and then drain wire_parser_next().
+ * 0; -EMSGSIZE when a line grows beyond WIRE_LINE_MAX and no message is pending before it, or when
+ * more than WIRE_PENDING_MAX bytes are pending; -ENOMEM. Callers push at most what one read returned and then drain wire_parser_next().
  */
-int wire_parser_push(struct wire_parser *parser, const void *data, size_t size,
-                     struct error *err);
+int wire_parser_push(struct wire_parser *parser, const void *data, size_t size, struct error *err);
 
 /*
  * Takes the next complete message out. 1: *out_message is filled (its fd is -1) and owned by the
  * caller; 0: more bytes are needed; -EPROTO: no JSON object, or a blob that is no integer in
- * 1..WIRE_BLOB_MAX; the stream is dead.
+ * 1..WIRE_BLOB_MAX; -EMSGSIZE: a line beyond WIRE_LINE_MAX behind the last message; -ENOMEM. After
+ * an error the stream is dead, and every later call says the same.
  */
 int wire_parser_next(struct wire_parser *parser, struct wire_message *out_message,
                      struct error *err);
@@ -84,6 +93,8 @@ struct wire_conn {
 	struct wire_chunk *head, *tail; /* owned: the send queue */
 	size_t queued;                  /* bytes in it, at most WIRE_QUEUE_MAX */
 	int received_fd;                /* owned: came with bytes not yet made into a message */
+	uint64_t received;              /* bytes of stream read so far */
+	uint64_t received_fd_end;       /* "received" right after the read that brought the fd */
 	bool eof;
 };
 
@@ -94,12 +105,16 @@ int wire_conn_init(struct wire_conn *conn, int fd);
 void wire_conn_finish(struct wire_conn *conn);
 
 /*
- * Reads what the socket holds now (bounded to 256 KiB a call, so one peer can't hold the loop).
+ * Reads what the socket holds now (bounded to WIRE_READ_MAX a call, so one peer can't hold the loop;
+ * a read also ends where an fd comes in). Drain wire_conn_next() after each call.
  * > 0: something was read; 0: nothing there now; -ECONNRESET: the peer has closed; other -errno.
  */
 int wire_conn_read(struct wire_conn *conn, struct error *err);
 
-/* Like wire_parser_next(), with the fd that came along. */
+/*
+ * Like wire_parser_next(), with the fd that came along. A second fd before the first one's message
+ * is complete and taken kills the stream (-EPROTO, from wire_conn_read()).
+ */
 int wire_conn_next(struct wire_conn *conn, struct wire_message *out_message, struct error *err);
 
 /*
