@@ -33,9 +33,9 @@
 
 struct agent {
 	struct options options;
-	bool init;                 /* PID 1 of a guest, not a test's child */
-	bool reboot;               /* what machine_end() does at the last */
-	struct loop *loop;         /* owned, as all below */
+	bool init;         /* PID 1 of a guest, not a test's child */
+	bool reboot;       /* what machine_end() does at the last */
+	struct loop *loop; /* owned, as all below */
 	struct children *children;
 	struct channel *channel;
 	struct display *display;

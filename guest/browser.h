@@ -55,28 +55,29 @@ struct browser {
 	struct agent *agent; /* borrowed */
 	struct child child;
 	bool dead;
-	struct cdp *cdp;         /* owned */
-	struct target *targets;  /* owned; the newest first */
+	struct cdp *cdp;        /* owned */
+	struct target *targets; /* owned; the newest first */
 	size_t target_count;
 	struct browser_job *jobs; /* owned */
 };
 
 /* What a page can do that a job may wait for. */
 enum page_event {
-	PAGE_COMMITTED,   /* another document: target->loader is new */
-	PAGE_UNREACHABLE, /* as before, but it is the browser's error page */
+	PAGE_COMMITTED,     /* another document: target->loader is new */
+	PAGE_UNREACHABLE,   /* as before, but it is the browser's error page */
 	PAGE_SAME_DOCUMENT, /* moved within its document */
-	PAGE_LOADED,      /* target->loaded is new */
-	PAGE_DIALOG,      /* alert, confirm, prompt or beforeunload blocks it */
+	PAGE_LOADED,        /* target->loaded is new */
+	PAGE_DIALOG,        /* alert, confirm, prompt or beforeunload blocks it */
 	PAGE_CRASHED,
-	PAGE_GONE,        /* the target is about to be freed */
+	PAGE_GONE, /* the target is about to be freed */
 };
 
 /* Tells DevTools that we want to know of pages. */
 void targets_discover(struct browser *browser);
 
 /* A DevTools event. */
-void targets_event(struct browser *browser, const char *session, const char *method, json_t *params);
+void targets_event(struct browser *browser, const char *session, const char *method,
+                   json_t *params);
 
 /* Forgets all pages. */
 void targets_clear(struct browser *browser);

@@ -48,12 +48,12 @@ struct browser_job {
 	struct target *target; /* borrowed; NULL while PICKING */
 	enum op op;
 	enum phase phase;
-	bool wait;   /* for the load event */
-	bool dialog; /* one has cut the wait short */
-	bool moved;  /* within the document, before the command was answered */
+	bool wait;                   /* for the load event */
+	bool dialog;                 /* one has cut the wait short */
+	bool moved;                  /* within the document, before the command was answered */
 	char before[TARGET_ID_SIZE]; /* the document's loader when the command was given */
 	char loader[TARGET_ID_SIZE]; /* of the document whose load event is awaited */
-	uint32_t call; /* not yet answered; 0: none */
+	uint32_t call;               /* not yet answered; 0: none */
 	struct loop_timer timer;
 	json_int_t status; /* HTTP's; 0: not known */
 };
@@ -158,8 +158,8 @@ static void wait_end(struct browser_job *job)
 static void shown_answer(void *arg, json_t *result, const char *error)
 {
 	struct browser_job *job = arg;
-	json_int_t status = json_integer_value(
-		json_object_get(json_object_get(result, "result"), "value"));
+	json_int_t status =
+		json_integer_value(json_object_get(json_object_get(result, "result"), "value"));
 
 	(void)error;
 	job->call = 0;
@@ -318,8 +318,8 @@ static void history_answer(void *arg, json_t *result, const char *error)
 {
 	struct browser_job *job = arg;
 	json_int_t at = json_integer_value(json_object_get(result, "currentIndex"));
-	json_t *entry = at > 0 ? json_array_get(json_object_get(result, "entries"), (size_t)at - 1)
-	                       : NULL;
+	json_t *entry =
+		at > 0 ? json_array_get(json_object_get(result, "entries"), (size_t)at - 1) : NULL;
 	const char *url = json_string_value(json_object_get(entry, "url"));
 
 	job->call = 0;
@@ -436,7 +436,7 @@ void verb_browser(struct agent *agent, struct request *request)
 		return;
 	if (!browser || browser->dead || !browser->targets) {
 		request_fail(request, PROTO_ERR_NOT_READY, "browser: %s",
-		             !browser       ? "it isn't started yet, or couldn't be"
+		             !browser        ? "it isn't started yet, or couldn't be"
 		             : browser->dead ? "it has ended"
 		                             : "no page is open yet");
 		return;

@@ -94,7 +94,8 @@ static void tree_answer(void *arg, json_t *result, const char *error)
 	(void)error;
 	target->tree_call = 0;
 	if (result)
-		document_note(target, json_object_get(json_object_get(result, "frameTree"), "frame"));
+		document_note(target,
+		              json_object_get(json_object_get(result, "frameTree"), "frame"));
 }
 
 static void attach_answer(void *arg, json_t *result, const char *error)
@@ -112,8 +113,8 @@ static void attach_answer(void *arg, json_t *result, const char *error)
 		return;
 	cdp_call(cdp, target->session, "Page.enable", NULL, NULL, NULL);
 	cdp_call(cdp, target->session, "Inspector.enable", NULL, NULL, NULL);
-	target->tree_call = cdp_call(cdp, target->session, "Page.getFrameTree", NULL, tree_answer,
-	                             target);
+	target->tree_call =
+		cdp_call(cdp, target->session, "Page.getFrameTree", NULL, tree_answer, target);
 	/* Turned on last: it repeats "load" for a document that is there already. */
 	cdp_call(cdp, target->session, "Page.setLifecycleEventsEnabled",
 	         json_pack("{s:b}", "enabled", 1), NULL, NULL);
@@ -144,8 +145,8 @@ static void target_seen(struct browser *browser, json_t *info)
 
 void targets_discover(struct browser *browser)
 {
-	cdp_call(browser->cdp, NULL, "Target.setDiscoverTargets",
-	         json_pack("{s:b}", "discover", 1), NULL, NULL);
+	cdp_call(browser->cdp, NULL, "Target.setDiscoverTargets", json_pack("{s:b}", "discover", 1),
+	         NULL, NULL);
 }
 
 /* --- events --- */
@@ -247,13 +248,13 @@ void targets_ask(struct browser *browser)
 		if (!target->session[0] || target->visibility_call)
 			continue;
 		target->visibility = PAGE_SILENT;
-		target->visibility_call = cdp_call(
-			browser->cdp, target->session, "Runtime.evaluate",
-			json_pack("{s:s, s:b}", "expression",
-		                  "document.visibilityState !== 'visible' ? 0 :"
-		                  " document.hasFocus() ? 2 : 1",
-		                  "returnByValue", 1),
-			visibility_answer, target);
+		target->visibility_call =
+			cdp_call(browser->cdp, target->session, "Runtime.evaluate",
+		                 json_pack("{s:s, s:b}", "expression",
+		                           "document.visibilityState !== 'visible' ? 0 :"
+		                           " document.hasFocus() ? 2 : 1",
+		                           "returnByValue", 1),
+		                 visibility_answer, target);
 	}
 }
 

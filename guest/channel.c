@@ -122,8 +122,8 @@ static void connection_lost(struct channel *channel, const char *why)
 	channel->state = IDLE;
 	channel->broken = false;
 	requests_cancel(channel);
-	loop_timer_set(loop, &channel->timer,
-	               clock_now_ns() + channel->backoff_ms * NS_PER_MS, connect_try);
+	loop_timer_set(loop, &channel->timer, clock_now_ns() + channel->backoff_ms * NS_PER_MS,
+	               connect_try);
 	channel->backoff_ms = channel->backoff_ms ? channel->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (channel->backoff_ms > BACKOFF_MAX_MS)
 		channel->backoff_ms = BACKOFF_MAX_MS;
@@ -180,10 +180,10 @@ static void hello_send(struct channel *channel)
 
 	if (uname(&name) < 0)
 		strcpy(name.release, "?");
-	event_send(channel, json_pack("{s:s, s:i, s:s, s:s, s:I, s:b}", "event", "hello",
-	                              "protocol", PROTO_VERSION, "agent", AGENT_VERSION, "kernel",
-	                              name.release, "boot_ms", boot_ms(), "root",
-	                              channel->agent->options.root ? 1 : 0));
+	event_send(channel,
+	           json_pack("{s:s, s:i, s:s, s:s, s:I, s:b}", "event", "hello", "protocol",
+	                     PROTO_VERSION, "agent", AGENT_VERSION, "kernel", name.release,
+	                     "boot_ms", boot_ms(), "root", channel->agent->options.root ? 1 : 0));
 }
 
 static void stage_send(struct channel *channel, enum channel_stage stage)
@@ -419,8 +419,7 @@ static void message_handle(struct channel *channel, struct wire_message *message
 	request = verb ? slot_find(channel, id, &taken) : NULL;
 	if (!request) {
 		if (!name)
-			error_send(channel, id, PROTO_ERR_BAD_REQUEST,
-			           "\"verb\" must be a string");
+			error_send(channel, id, PROTO_ERR_BAD_REQUEST, "\"verb\" must be a string");
 		else if (!verb)
 			error_send(channel, id, PROTO_ERR_UNKNOWN_VERB,
 			           "the agent doesn't know that verb");
@@ -428,8 +427,7 @@ static void message_handle(struct channel *channel, struct wire_message *message
 			error_send(channel, id, PROTO_ERR_BAD_REQUEST,
 			           "a request with that id is under way");
 		else
-			error_send(channel, id, PROTO_ERR_BUSY,
-			           "too many requests are under way");
+			error_send(channel, id, PROTO_ERR_BUSY, "too many requests are under way");
 		wire_message_finish(message);
 		return;
 	}
@@ -500,8 +498,8 @@ static void connect_try(struct loop_timer *timer)
 			return;
 	}
 	if (!channel->complained && waited_ns > COMPLAIN_AFTER_MS * NS_PER_MS) {
-		log_warn("no VMM listens on port %d since %u s (%s); still trying", PROTO_PORT_AGENT,
-		         COMPLAIN_AFTER_MS / 1000, strerror(-ret));
+		log_warn("no VMM listens on port %d since %u s (%s); still trying",
+		         PROTO_PORT_AGENT, COMPLAIN_AFTER_MS / 1000, strerror(-ret));
 		channel->complained = true;
 	}
 	connection_lost(channel, strerror(-ret));

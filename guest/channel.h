@@ -38,14 +38,14 @@ const struct verb *verb_find(const char *name);
 struct request {
 	struct agent *agent;     /* borrowed */
 	struct channel *channel; /* borrowed */
-	json_int_t id; /* 0: the slot is free */
+	json_int_t id;           /* 0: the slot is free */
 	const struct verb *verb;
 	struct wire_message message; /* what was asked */
 	uint64_t started_ns;
 	uint32_t timeout_ms;
 	struct loop_timer timer;
-	const char *waiting_for; /* for the timeout's message; a literal */
-	void *job;               /* the verb's own state */
+	const char *waiting_for;                 /* for the timeout's message; a literal */
+	void *job;                               /* the verb's own state */
 	void (*cancel)(struct request *request); /* stops the work and frees the job; may be NULL */
 };
 

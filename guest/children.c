@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -157,7 +157,8 @@ static int fds_place(const struct spawn *spawn)
 	for (size_t i = 0; i < spawn->fd_count; i++)
 		if (dup2(parked[i], (int)i) < 0)
 			return -errno;
-	return close_range((unsigned int)spawn->fd_count, ~0u, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+	return close_range((unsigned int)spawn->fd_count, ~0u, CLOSE_RANGE_CLOEXEC) < 0 ? -errno
+	                                                                                : 0;
 }
 
 static struct failure child_exec(const struct spawn *spawn)

@@ -31,8 +31,8 @@ struct child {
 struct spawn {
 	char *const *argv; /* argv[0] is looked up in envp's PATH */
 	char *const *envp;
-	const char *cwd; /* NULL: "/" */
-	bool root;       /* stay root; otherwise the unprivileged user, without a way back */
+	const char *cwd;        /* NULL: "/" */
+	bool root;              /* stay root; otherwise the unprivileged user, without a way back */
 	int fds[SPAWN_FDS_MAX]; /* fds[n] becomes the child's n; -1: /dev/null */
 	size_t fd_count;        /* at least 3 */
 };

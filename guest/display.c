@@ -43,7 +43,7 @@ struct display {
 	void (*ready)(struct agent *agent);
 	struct child child;
 	struct loop_watch watch;
-	int fd; /* owned: Xvfb writes its display number here when it answers */
+	int fd;              /* owned: Xvfb writes its display number here when it answers */
 	const uint8_t *data; /* owned mapping */
 	size_t size;
 	struct xwd xwd;
@@ -113,10 +113,11 @@ static int xvfb_start(struct display *display)
 {
 	const struct options *options = &display->agent->options;
 	char number[8], screen[32], folder[sizeof(options->run) + 8];
-	char *argv[] = { "Xvfb", number, "-screen", "0", screen, "-fbdir", folder,
-		         "-displayfd", "3", "-nolisten", "tcp", "-noreset", "-dpi", "96",
-		         "-s", "0", "-extension", "GLX", NULL };
-	struct spawn spawn = { .argv = argv, .fds = { -1, STDERR_FILENO, STDERR_FILENO, -1 },
+	char *argv[] = { "Xvfb",       number, "-screen",    "0",   screen,     "-fbdir", folder,
+		         "-displayfd", "3",    "-nolisten",  "tcp", "-noreset", "-dpi",   "96",
+		         "-s",         "0",    "-extension", "GLX", NULL };
+	struct spawn spawn = { .argv = argv,
+		               .fds = { -1, STDERR_FILENO, STDERR_FILENO, -1 },
 		               .fd_count = 4 };
 	cleanup_fd int writer = -1;
 	char **envp = NULL;
@@ -259,7 +260,6 @@ void verb_display(struct agent *agent, struct request *request)
 	request_reply(request,
 	              json_pack("{s:I, s:I, s:I, s:I}", "width", (json_int_t)display->xwd.width,
 	                        "height", (json_int_t)display->xwd.height, "stride",
-	                        (json_int_t)display->xwd.stride, "size",
-	                        (json_int_t)display->size),
+	                        (json_int_t)display->xwd.stride, "size", (json_int_t)display->size),
 	              frames, count * sizeof(*frames));
 }

@@ -76,7 +76,8 @@ int environment_make(const struct agent *agent, bool root, json_t *extra, char *
 	if (!builder.envp)
 		return -ENOMEM;
 	ret = base_set(&builder, agent, root);
-	json_object_foreach(extra, name, value) {
+	json_object_foreach(extra, name, value)
+	{
 		if (ret < 0)
 			break;
 		ret = json_is_string(value) ? variable_set(&builder, name, json_string_value(value))

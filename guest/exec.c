@@ -135,7 +135,8 @@ static void job_finish(struct exec_job *job)
 	}
 	child_describe(members, job->wait_status);
 	json_object_set_new(members, "timed_out", json_boolean(job->timed_out));
-	json_object_set_new(members, "duration_ms", json_integer((json_int_t)(took_ns / NS_PER_MS)));
+	json_object_set_new(members, "duration_ms",
+	                    json_integer((json_int_t)(took_ns / NS_PER_MS)));
 	json_object_set_new(members, "stdout", json_integer((json_int_t)out->size));
 	json_object_set_new(members, "stderr", json_integer((json_int_t)err->size));
 	json_object_set_new(members, "stdout_total", json_integer(out->total));
@@ -213,7 +214,8 @@ static int argv_make(json_t *list, char ***out_argv)
 		return -ENOMEM;
 	if (!count)
 		return -EINVAL;
-	json_array_foreach(list, i, value) {
+	json_array_foreach(list, i, value)
+	{
 		if (!json_is_string(value))
 			return -EINVAL;
 		/* execve only reads them; its type is older than const. */

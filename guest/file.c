@@ -61,7 +61,8 @@ static void answer_take(struct file_job *job, const struct wire_message *message
 
 	job_free(job);
 	if (error) {
-		request_fail(request, code ? code : PROTO_ERR_FAILED, "file: %s", text ? text : "?");
+		request_fail(request, code ? code : PROTO_ERR_FAILED, "file: %s",
+		             text ? text : "?");
 		return;
 	}
 	members = json_copy(message->object);
@@ -135,7 +136,8 @@ static bool task_parse(struct agent *agent, struct request *request, struct file
 	struct error err = { 0 };
 	int ret;
 
-	if (!request_text(request, "op", true, &op) || !request_text(request, "path", true, &path) ||
+	if (!request_text(request, "op", true, &op) ||
+	    !request_text(request, "path", true, &path) ||
 	    !request_number(request, "offset", false, 0, INT64_MAX - WIRE_BLOB_MAX, &offset) ||
 	    !request_number(request, "length", false, 0, WIRE_BLOB_MAX, &length) ||
 	    !request_number(request, "mode", false, 0, 0777, &mode) ||

@@ -40,8 +40,8 @@ static int members_make(struct answer *answer, json_t *members, struct error *er
 static int regular_open(const struct file_task *task, int flags, unsigned int mode,
                         struct stat *out_stat, struct error *err)
 {
-	cleanup_fd int fd = paths_open(task->folder, task->rest, flags | O_NONBLOCK | O_NOCTTY,
-	                               mode, err);
+	cleanup_fd int fd =
+		paths_open(task->folder, task->rest, flags | O_NONBLOCK | O_NOCTTY, mode, err);
 
 	if (fd < 0)
 		return fd;
@@ -183,16 +183,16 @@ static int file_list(const struct file_task *task, struct answer *answer, struct
 			break;
 		}
 	}
-	return members_make(answer,
-	                    json_pack("{s:o, s:b}", "entries", entries, "truncated",
-	                              truncated ? 1 : 0),
-	                    err);
+	return members_make(
+		answer, json_pack("{s:o, s:b}", "entries", entries, "truncated", truncated ? 1 : 0),
+		err);
 }
 
 static int file_remove(const struct file_task *task, struct answer *answer, struct error *err)
 {
 	char name[NAME_MAX + 1];
-	cleanup_fd int parent = paths_open_parent(task->folder, task->rest, name, sizeof(name), err);
+	cleanup_fd int parent =
+		paths_open_parent(task->folder, task->rest, name, sizeof(name), err);
 
 	if (parent < 0)
 		return parent;

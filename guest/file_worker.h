@@ -13,7 +13,7 @@ enum file_op { FILE_READ, FILE_WRITE, FILE_LIST, FILE_REMOVE, FILE_OPS };
 
 /* A checked request; all pointers borrowed. */
 struct file_task {
-	unsigned int op;          /* enum file_op */
+	unsigned int op;           /* enum file_op */
 	const char *folder, *rest; /* see paths_split() */
 	int64_t offset;
 	size_t length; /* read: at most so many bytes */

@@ -5,10 +5,10 @@
 #include "guest/host.h"
 
 #include <errno.h>
+#include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <linux/vm_sockets.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,8 +42,8 @@ static int vsock_connect(uint32_t port, int fd)
 int host_connect(const struct options *options, uint32_t port, int *out_fd)
 {
 	bool vsock = !strcmp(options->channel, "vsock");
-	cleanup_fd int fd = socket(vsock ? AF_VSOCK : AF_UNIX,
-	                           SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	cleanup_fd int fd =
+		socket(vsock ? AF_VSOCK : AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int ret;
 
 	if (fd < 0)

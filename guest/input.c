@@ -33,8 +33,8 @@ struct input {
 	struct wire_conn conn;
 	struct loop_watch watch;
 	bool connected;
-	json_int_t serial; /* id of the latest message to the worker */
-	struct loop_timer timer; /* set when a cancelled request has made room */
+	json_int_t serial;                         /* id of the latest message to the worker */
+	struct loop_timer timer;                   /* set when a cancelled request has made room */
 	struct request *queue[PROTO_REQUESTS_MAX]; /* borrowed; [0] is with the worker */
 	size_t queued;
 };

@@ -35,7 +35,7 @@ struct spare {
 struct keymap {
 	xcb_connection_t *conn; /* borrowed */
 	uint8_t min, max;
-	uint8_t width; /* keysyms a key in the server's mapping */
+	uint8_t width;     /* keysyms a key in the server's mapping */
 	uint32_t *keysyms; /* owned: (max - min + 1) * width */
 	struct spare spares[KEYCODES];
 	size_t spare_count;

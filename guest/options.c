@@ -50,8 +50,7 @@ int options_parse_size(const char *text, uint32_t *out_width, uint32_t *out_heig
 	const char *p;
 
 	if (!number_parse(text, 'x', PROTO_DISPLAY_SIDE_MIN, PROTO_DISPLAY_SIDE_MAX, &p, &width) ||
-	    !number_parse(p + 1, '\0', PROTO_DISPLAY_SIDE_MIN, PROTO_DISPLAY_SIDE_MAX, &p,
-	                  &height))
+	    !number_parse(p + 1, '\0', PROTO_DISPLAY_SIDE_MIN, PROTO_DISPLAY_SIDE_MAX, &p, &height))
 		return error_set(err, -EINVAL, "size \"%.32s\" isn't WxH of %u to %u each", text,
 		                 PROTO_DISPLAY_SIDE_MIN, PROTO_DISPLAY_SIDE_MAX);
 	*out_width = width;

@@ -14,15 +14,15 @@
 #define OPTIONS_URL_MAX 2048
 
 struct options {
-	char channel[108];           /* "vsock", or a unix socket's path without its _PORT */
-	uint32_t width, height;      /* of the screen */
-	bool root;                   /* exec may run as root */
-	char page[OPTIONS_URL_MAX];  /* the first page */
-	char home[256];              /* the user's home */
-	char run[256];               /* the agent's own folder, on a tmpfs */
-	char browser[256];           /* the browser's program */
-	uint32_t display;            /* X display number */
-	bool no_browser;             /* don't start one */
+	char channel[108];          /* "vsock", or a unix socket's path without its _PORT */
+	uint32_t width, height;     /* of the screen */
+	bool root;                  /* exec may run as root */
+	char page[OPTIONS_URL_MAX]; /* the first page */
+	char home[256];             /* the user's home */
+	char run[256];              /* the agent's own folder, on a tmpfs */
+	char browser[256];          /* the browser's program */
+	uint32_t display;           /* X display number */
+	bool no_browser;            /* don't start one */
 };
 
 /* The defaults: a guest's. */

@@ -42,7 +42,7 @@ enum side { GUEST, HOST, SIDES };
 struct lane {
 	uint8_t data[LANE_SIZE];
 	size_t start, used;
-	bool ended; /* nothing more will come in */
+	bool ended;  /* nothing more will come in */
 	bool closed; /* and that was passed on */
 };
 
@@ -132,7 +132,8 @@ static int lane_write(struct lane *lane, int fd)
 
 static uint32_t end_events(const struct link *link, enum side side)
 {
-	const struct lane *in = &link->lanes[side], *out = &link->lanes[side == GUEST ? HOST : GUEST];
+	const struct lane *in = &link->lanes[side],
+			  *out = &link->lanes[side == GUEST ? HOST : GUEST];
 	uint32_t events = 0;
 
 	if (!in->ended && !in->used)
@@ -146,7 +147,8 @@ static uint32_t end_events(const struct link *link, enum side side)
  * A socket that is done in both directions would report its hang-up for ever; so an end without
  * anything to wait for leaves the loop until there is something again.
  */
-static int end_watch(struct link *link, enum side side, void (*ready)(struct loop_watch *, uint32_t))
+static int end_watch(struct link *link, enum side side,
+                     void (*ready)(struct loop_watch *, uint32_t))
 {
 	struct loop *loop = link->relays->agent->loop;
 	struct end *end = &link->ends[side];

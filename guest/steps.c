@@ -50,7 +50,8 @@ static int button_parse(json_t *object, json_t *value, struct step *step, struct
 	json_int_t button = json_integer_value(value);
 
 	if (!json_is_integer(value) || button < 1 || button > BUTTON_MAX)
-		return error_set(err, -EINVAL, "\"button\" must be an integer, 1 to %d", BUTTON_MAX);
+		return error_set(err, -EINVAL, "\"button\" must be an integer, 1 to %d",
+		                 BUTTON_MAX);
 	step->kind = STEP_BUTTON;
 	step->button = (uint8_t)button;
 	return way_parse(object, step, err);

@@ -19,14 +19,10 @@
 #define REALTIME_MAX_NS ((json_int_t)4102444800 * (json_int_t)NS_PER_S)
 
 static const struct verb verbs[] = {
-	{ "exec", verb_exec, 30000, true },
-	{ "file", verb_file, 10000, false },
-	{ "display", verb_display, 5000, false },
-	{ "input", verb_input, 30000, false },
-	{ "browser", verb_browser, 30000, false },
-	{ "clock", verb_clock, 1000, false },
-	{ "relay", verb_relay, 1000, false },
-	{ "shutdown", verb_shutdown, 5000, false },
+	{ "exec", verb_exec, 30000, true },        { "file", verb_file, 10000, false },
+	{ "display", verb_display, 5000, false },  { "input", verb_input, 30000, false },
+	{ "browser", verb_browser, 30000, false }, { "clock", verb_clock, 1000, false },
+	{ "relay", verb_relay, 1000, false },      { "shutdown", verb_shutdown, 5000, false },
 };
 
 const struct verb *verb_find(const char *name)

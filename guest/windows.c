@@ -38,10 +38,9 @@ static int atoms_intern(struct windows *windows)
 	static const char *const names[ATOMS] = { "WM_PROTOCOLS", "_NET_WM_PING" };
 
 	for (size_t i = 0; i < ATOMS; i++) {
-		xcb_intern_atom_cookie_t cookie = xcb_intern_atom(
-			windows->conn, 0, (uint16_t)strlen(names[i]), names[i]);
-		xcb_intern_atom_reply_t *reply =
-			xcb_intern_atom_reply(windows->conn, cookie, NULL);
+		xcb_intern_atom_cookie_t cookie =
+			xcb_intern_atom(windows->conn, 0, (uint16_t)strlen(names[i]), names[i]);
+		xcb_intern_atom_reply_t *reply = xcb_intern_atom_reply(windows->conn, cookie, NULL);
 
 		if (!reply)
 			return -EIO;
@@ -109,8 +108,8 @@ static void window_fill(struct windows *windows, xcb_window_t window)
 /* The window that has the keyboard; XCB_NONE when it is the root or nobody's. */
 static xcb_window_t focus_get(struct windows *windows)
 {
-	xcb_get_input_focus_reply_t *reply = xcb_get_input_focus_reply(
-		windows->conn, xcb_get_input_focus(windows->conn), NULL);
+	xcb_get_input_focus_reply_t *reply =
+		xcb_get_input_focus_reply(windows->conn, xcb_get_input_focus(windows->conn), NULL);
 	xcb_window_t window = XCB_NONE;
 
 	if (reply && reply->focus != windows->root && reply->focus != XCB_INPUT_FOCUS_POINTER_ROOT)
@@ -166,8 +165,7 @@ static void windows_scan(struct windows *windows)
 	focus_mend(windows);
 }
 
-int windows_create(xcb_connection_t *conn, const xcb_screen_t *screen,
-                   struct windows **out_windows)
+int windows_create(xcb_connection_t *conn, const xcb_screen_t *screen, struct windows **out_windows)
 {
 	const uint32_t events = XCB_EVENT_MASK_SUBSTRUCTURE_NOTIFY;
 	struct windows *windows = calloc(1, sizeof(*windows));
@@ -290,4 +288,3 @@ bool windows_barrier(struct windows *windows, uint32_t timeout_ms,
 	}
 	return true;
 }
-

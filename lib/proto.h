@@ -55,10 +55,14 @@
  *	         "display" when Xvfb answers and its framebuffer is known, "browser" when the DevTools
  *	         pipe answers and the first page target is attached and has loaded.
  *	died     process: "xvfb" | "browser", exit or signal, boot_ms. Not restarted.
+ * After a lost connection the agent connects again: "hello", then every "ready" and "died" so far,
+ * with their old boot_ms. Requests under way on the lost connection are cancelled.
  *
  * exec      argv [str], env? {k:v}, cwd?, root? (only with --guest-root), timeout_ms? (30000),
  *           blob? = stdin. The command gets a process group of its own; on timeout the group is
- *           killed and the reply still comes.
+ *           ended (TERM, 500 ms later KILL) and the reply still comes. env is added to HOME, USER,
+ *           LOGNAME, PATH, DISPLAY, LANG, XDG_RUNTIME_DIR and nothing else; cwd starts in home. No
+ *           such program or cwd: "not_found"; other reasons of execve: "failed".
  *           -> exit N | signal N, timed_out bool, duration_ms, stdout N, stderr N (bytes in the
  *           blob, stdout first), stdout_total, stderr_total (bytes produced; more than kept means
  *           cut). No blob when both are empty.
@@ -67,6 +71,8 @@
  *           op "list":   path -> entries [{name,type "file|dir|link|other",size,mode,mtime}],
  *                        truncated bool
  *           op "remove": path (file or empty directory) -> {}
+ *           mode is 0..0777; a write without blob makes or truncates. A folder, FIFO or device is
+ *           no file: "failed". list sorts by name; what is no UTF-8 in a name shows as U+FFFD.
  *           Relative paths start in the user's home; only home and /tmp can be reached, and no
  *           symbolic link leads out of them.
  * display   -> width, height, stride (bytes a row, host check), size (bytes of the XWD file),
@@ -77,13 +83,18 @@
  *           Key names are X keysym names, case-insensitive for modifiers, with the xdotool aliases
  *           ctrl alt shift super meta; wheel is buttons 4 5 6 7 (up, down, left, right).
  *           -> steps N (number done), x, y (the pointer afterwards)
- *           A failing step: error, whose message names the step's index.
- * browser   op "navigate": url, wait? "load" (default) | "none" -> url, title, status?
- *           op "back" | "reload": wait? -> url, title
+ *           Without "down" a button or key is pressed and released. At most 1024 steps; all are
+ *           checked before the first is done. A failing step: error, whose message names its index.
+ * browser   op "navigate": url, wait? "load" (default) | "none" -> url, title, status?, dialog?
+ *           op "back" | "reload": wait? -> url, title, status?, dialog?
+ *           All act on the page in front. "load" also waits until the page is shown and can take
+ *           input. status is HTTP's. dialog true: an alert or the like has cut the wait short.
+ *           Only http, https, data and about:blank URLs; others are "denied".
  *           op "state" -> url, title, loading bool
  * clock     op? "get" -> realtime_ns, monotonic_ns, boottime_ns; op "set": realtime_ns
+ *           (2020 to 2099)
  * relay     port (guest TCP on 127.0.0.1), to (vsock port on the host): each connection accepted
- *           is joined to a new vsock stream -> port
+ *           is joined to a new vsock stream. A port that is relayed already gets the new "to" -> {}
  * shutdown  mode "poweroff" | "reboot" -> {} and then the guest goes down
  *
  * Kernel command line read by the agent: cloche.size=WxH cloche.root=1 cloche.page=URL
