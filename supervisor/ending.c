@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ending.c - why a session's VMM has ended, from the files that it left; see session.h.
+ *
+ * report.json and vmm.log are written by a process that reads what a guest sends: both are bounded
+ * here, believed only as text, and cleaned before they reach a terminal. No state, single thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "supervisor/session.h"
+
+#define JSON_FILE_MAX ((size_t)1 << 20)
+#define LOG_TAIL 4096
+
+static const struct {
+	const char *reason, *words;
+} reasons[] = {
+	{ "shutdown", "the guest shut down" },
+	{ "reboot", "the guest rebooted" },
+	{ "quit", "it was told to quit" },
+	{ "ttl", "its time to live ran out" },
+	{ "panic", "the guest's kernel panicked" },
+	{ "triple_fault", "the guest crashed with a triple fault" },
+	{ "internal_error", "KVM could not go on with the guest" },
+	{ "host_error", "the host failed it" },
+};
+
+/* Reads up to @size - 1 bytes from @offset (from the end when negative). Terminated. */
+static size_t read_part(const struct session *session, const char *file, off_t offset,
+                        char *out_text, size_t size)
+{
+	cleanup_fd int fd = session_open_file(session, file);
+	struct stat st;
+	size_t used = 0;
+
+	out_text[0] = '\0';
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	if (offset < 0)
+		offset = st.st_size > -offset ? st.st_size + offset : 0;
+	while (used < size - 1) {
+		ssize_t n = pread(fd, out_text + used, size - 1 - used, offset + (off_t)used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+	}
+	out_text[used] = '\0';
+	return used;
+}
+
+json_t *session_read_json(const struct session *session, const char *file)
+{
+	cleanup_free char *text = malloc(JSON_FILE_MAX + 1);
+	json_t *object;
+	size_t size;
+
+	if (!text)
+		return NULL;
+	size = read_part(session, file, 0, text, JSON_FILE_MAX + 1);
+	object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(object)) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+static void explain_report(const json_t *report, char *out_text, size_t size)
+{
+	const char *reason = json_string_value(json_object_get(report, "reason"));
+	const char *detail = json_string_value(json_object_get(report, "detail"));
+	const char *rip = json_string_value(json_object_get(report, "rip"));
+	const char *words = reason ? reason : "it ended";
+	int n;
+
+	for (size_t i = 0; reason && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (strcmp(reason, reasons[i].reason) == 0)
+			words = reasons[i].words;
+	}
+	n = snprintf(out_text, size, "%s%s%s", words, detail && *detail ? ": " : "",
+	             detail ? detail : "");
+	if (rip && n > 0 && (size_t)n < size)
+		snprintf(out_text + n, size - (size_t)n, " (rip %s)", rip);
+}
+
+/* The last line of the VMM's log, without the "cloche-vmm: " and "error: " before it. */
+static void explain_log(const struct session *session, char *out_text, size_t size)
+{
+	static const char *const prefixes[] = { "cloche-vmm: ", "error: " };
+	char tail[LOG_TAIL + 1];
+	size_t end = read_part(session, "vmm.log", -(off_t)LOG_TAIL, tail, sizeof(tail));
+	const char *line;
+
+	while (end > 0 && (tail[end - 1] == '\n' || tail[end - 1] == '\0'))
+		end--;
+	tail[end] = '\0';
+	line = strrchr(tail, '\n');
+	line = line ? line + 1 : tail;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
+			line += strlen(prefixes[i]);
+	}
+	snprintf(out_text, size, "%s", *line ? line : "it ended without a word");
+}
+
+void session_explain_end(const struct session *session, char *out_text, size_t size,
+                         json_t **out_report)
+{
+	json_t *report = session_read_json(session, "report.json");
+
+	if (report)
+		explain_report(report, out_text, size);
+	else
+		explain_log(session, out_text, size);
+	text_clean(out_text);
+	if (out_report)
+		*out_report = report;
+	else
+		json_decref(report);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * process.c - see process.h. No state, single thread.
+ */
+#include "supervisor/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+
+int process_start_time(pid_t pid, uint64_t *out_ticks)
+{
+	char path[32];
+	char stat[1024];
+	cleanup_fd int fd = -1;
+	unsigned long long ticks;
+	const char *at;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	n = read(fd, stat, sizeof(stat) - 1);
+	if (n < 0)
+		return -errno;
+	stat[n] = '\0';
+	/* Field 2 is the program's name in parentheses and may hold anything, parentheses too. */
+	at = strrchr(stat, ')');
+	if (!at || sscanf(at + 1,
+	                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
+	                  " %*d %*d %llu",
+	                  &ticks) != 1)
+		return -EPROTO;
+	*out_ticks = ticks;
+	return 0;
+}
+
+int process_open(pid_t pid, uint64_t start_ticks, int *out_pidfd)
+{
+	cleanup_fd int pidfd = -1;
+	uint64_t ticks;
+	int rc;
+
+	if (pid <= 0)
+		return -ESRCH;
+	pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0)
+		return -errno;
+	/* The pidfd pins the process first: from here on the pid can't come to mean another. */
+	rc = process_start_time(pid, &ticks);
+	if (rc < 0)
+		return rc;
+	if (ticks != start_ticks || process_wait_ended(pidfd, 0))
+		return -ESRCH;
+	*out_pidfd = steal_fd(&pidfd);
+	return 0;
+}
+
+bool process_wait_ended(int pidfd, uint64_t timeout_ms)
+{
+	uint64_t deadline_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
+
+	for (;;) {
+		struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+		uint64_t now = clock_now_ns();
+		uint64_t left = now < deadline_ns ? (deadline_ns - now - 1) / NS_PER_MS + 1 : 0;
+		int rc = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int)left);
+
+		if (rc > 0)
+			return true;
+		if (rc == 0 || errno != EINTR)
+			return false;
+	}
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < SIGRTMIN; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * In the child: takes up the descriptors and becomes the program. The order matters: all four are
+ * copied above any place that they go to before the first is put in its place.
+ */
+static void __attribute__((noreturn))
+become(char *const argv[], struct process_stdio stdio, bool detached, int failed_fd)
+{
+	int given[4] = { stdio.in, stdio.out, stdio.err, failed_fd };
+	int rc;
+
+	reset_signals();
+	if (detached) {
+		setsid();
+		umask(077);
+		if (chdir("/") < 0)
+			goto failed;
+	}
+	for (int i = 0; i < 4; i++) {
+		int fd = given[i] >= 0 ? given[i] : open("/dev/null", O_RDWR);
+
+		given[i] = fcntl(fd, F_DUPFD, 16);
+		if (given[i] < 0)
+			goto failed;
+	}
+	for (int i = 0; i < 4; i++) {
+		if (dup2(given[i], i) < 0)
+			goto failed;
+	}
+	failed_fd = 3;
+	if (fcntl(3, F_SETFD, FD_CLOEXEC) < 0 || close_range(4, UINT_MAX, 0) < 0)
+		goto failed;
+	execv(argv[0], argv);
+failed:
+	rc = -errno;
+	if (write(failed_fd, &rc, sizeof(rc)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+int process_start(char *const argv[], struct process_stdio stdio, bool detached, pid_t *out_pid)
+{
+	cleanup_fd int from_child = -1;
+	cleanup_fd int to_parent = -1;
+	int pipe_fds[2];
+	int rc = 0;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	from_child = pipe_fds[0];
+	to_parent = pipe_fds[1];
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		become(argv, stdio, detached, to_parent);
+	close_fd(&to_parent);
+	/* End of file: exec has closed the child's end, the program runs. */
+	while (read(from_child, &rc, sizeof(rc)) < 0 && errno == EINTR)
+		;
+	if (rc < 0) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		return rc;
+	}
+	*out_pid = pid;
+	return 0;
+}
+
+/* Reads @fd to its end. 0, -ETIMEDOUT, or -errno; what doesn't fit is dropped. */
+static int read_all(int fd, uint64_t deadline_ns, char *out_text, size_t size)
+{
+	size_t used = 0;
+
+	for (;;) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		uint64_t now = clock_now_ns();
+		char piece[4096];
+		ssize_t n;
+
+		if (now >= deadline_ns)
+			return -ETIMEDOUT;
+		if (poll(&pfd, 1, (int)((deadline_ns - now) / NS_PER_MS + 1)) <= 0)
+			continue;
+		n = read(fd, piece, sizeof(piece));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0)
+			return 0;
+		if (n > 0 && (size_t)n <= size - 1 - used) {
+			memcpy(out_text + used, piece, (size_t)n);
+			used += (size_t)n;
+			out_text[used] = '\0';
+		}
+	}
+}
+
+int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, size_t size,
+                    int *out_status, struct error *err)
+{
+	cleanup_fd int reader = -1;
+	cleanup_fd int writer = -1;
+	cleanup_fd int pidfd = -1;
+	uint64_t deadline_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
+	int pipe_fds[2];
+	int status;
+	pid_t pid;
+	int rc;
+
+	out_text[0] = '\0';
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
+	reader = pipe_fds[0];
+	writer = pipe_fds[1];
+	rc = process_start(argv, (struct process_stdio){ -1, writer, -1 }, false, &pid);
+	if (rc < 0)
+		return error_set(err, rc, "cannot start %s: %s", argv[0], strerror(-rc));
+	close_fd(&writer);
+	rc = read_all(reader, deadline_ns, out_text, size);
+	/* Its end is near when its stdout is closed, but nothing says that it must come. */
+	pidfd = pidfd_open(pid, 0);
+	if (rc == 0 && pidfd >= 0 && !process_wait_ended(pidfd, 1000))
+		rc = -ETIMEDOUT;
+	if (rc < 0)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (rc < 0)
+		return error_set(err, rc, "%s did not end: %s", argv[0], strerror(-rc));
+	*out_status = status;
+	return 0;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * shot.c - see shot.h. Single thread.
+ *
+ * The PNG comes as a memfd of the VMM. Its size is checked and its bytes are copied by pread(2),
+ * never mapped: a VMM that shrinks it meanwhile makes a short read, not a SIGBUS.
+ */
+#include "supervisor/shot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/proto.h"
+#include "supervisor/hostfile.h"
+#include "supervisor/output.h"
+
+void shot_finish(struct shot *shot)
+{
+	free(shot->png);
+	*shot = (struct shot){ 0 };
+}
+
+static int bad_shot(struct failure *failure)
+{
+	return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED,
+	                   "screenshot: the VMM sent no sound picture");
+}
+
+static bool hash_ok(const char *hash)
+{
+	return strlen(hash) == 16 && strspn(hash, "0123456789abcdef") == 16;
+}
+
+/* Copies @size bytes out of @fd. */
+static int read_png(int fd, size_t size, struct shot *shot, struct failure *failure)
+{
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 0 || (size_t)st.st_size < size)
+		return bad_shot(failure);
+	shot->png = malloc(size);
+	if (!shot->png)
+		return failure_set_nomem(failure);
+	while (shot->png_size < size) {
+		ssize_t n = pread(fd, shot->png + shot->png_size, size - shot->png_size,
+		                  (off_t)shot->png_size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return bad_shot(failure);
+		shot->png_size += (size_t)n;
+	}
+	return 0;
+}
+
+int shot_take(struct client *client, bool hash_only, struct shot *out_shot, struct failure *failure)
+{
+	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
+	cleanup_shot struct shot shot = { 0 };
+	uint64_t begin = clock_now_ns();
+	const char *hash;
+	size_t size;
+
+	if (client_call(client,
+	                json_pack("{s:s,s:s}", "verb", "screenshot", "format",
+	                          hash_only ? "hash" : "png"),
+	                NULL, 0, SHOT_TIMEOUT_MS, &reply, failure) < 0)
+		return -1;
+	shot.width = (uint32_t)client_integer(reply.object, "width", 1, PROTO_DISPLAY_SIDE_MAX, 0);
+	shot.height =
+		(uint32_t)client_integer(reply.object, "height", 1, PROTO_DISPLAY_SIDE_MAX, 0);
+	shot.read_us = (uint64_t)client_integer(reply.object, "read_us", 0, 1ll << 40, 0);
+	shot.encode_us = (uint64_t)client_integer(reply.object, "encode_us", 0, 1ll << 40, 0);
+	hash = client_string(reply.object, "hash");
+	if (shot.width == 0 || shot.height == 0 || !hash_ok(hash))
+		return bad_shot(failure);
+	memcpy(shot.hash, hash, sizeof(shot.hash));
+	size = (size_t)client_integer(reply.object, "size", 1, (json_int_t)SHOT_SIZE_MAX, 0);
+	if (!hash_only &&
+	    (size == 0 || read_png(reply.fd, size, &shot, failure) < 0))
+		return failure->status ? -1 : bad_shot(failure);
+	shot.taken_ms = (clock_now_ns() - begin) / NS_PER_MS;
+	*out_shot = shot;
+	shot = (struct shot){ 0 };
+	return 0;
+}
+
+bool shot_describe(const struct shot *shot, json_t *answer)
+{
+	json_t *more = json_pack("{s:I,s:I,s:I,s:s,s:I,s:I,s:I}", "width", (json_int_t)shot->width,
+	                         "height", (json_int_t)shot->height, "size",
+	                         (json_int_t)shot->png_size, "hash", shot->hash, "read_us",
+	                         (json_int_t)shot->read_us, "encode_us",
+	                         (json_int_t)shot->encode_us, "ms", (json_int_t)shot->taken_ms);
+
+	return json_object_update_new(answer, more) == 0;
+}
+
+int shot_save(struct client *client, const char *path, struct shot *out_shot,
+              struct failure *failure)
+{
+	cleanup_shot struct shot shot = { 0 };
+	cleanup_hostfile struct hostfile file = HOSTFILE_INIT;
+	bool to_stdout = strcmp(path, "-") == 0;
+
+	/* The place first: nothing is asked of the session for a file that can't be. */
+	if ((!to_stdout && hostfile_begin(path, &file, failure) < 0) ||
+	    shot_take(client, false, &shot, failure) < 0 ||
+	    output_write(to_stdout ? STDOUT_FILENO : file.fd, shot.png, shot.png_size, path,
+	                 failure) < 0 ||
+	    (!to_stdout && hostfile_commit(&file, hostfile_default_mode(), failure) < 0))
+		return -1;
+	*out_shot = shot;
+	shot = (struct shot){ 0 };
+	return 0;
+}
