@@ -45,7 +45,7 @@ AGENT_SRC := $(sort $(wildcard guest/*.c))
 
 VMM_LIBS        := -lfdt -ljansson -lspng -lz -lxxhash -lpthread
 SUPERVISOR_LIBS := -ljansson
-AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxcb-keysyms
+AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxcb-keysyms -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -82,5 +82,50 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+# --- guest images ----------------------------------------------------------------------------
+# Kernel and root image come from the cache unless their inputs have changed; the scripts decide.
+
+IMAGES := $(B)/images
+
+.PHONY: images
+images: $(GUEST_PROGRAMS) ## guest kernel, root image, initramfs
+	@scripts/setup build images
+	@scripts/build-kernel --out $(IMAGES)
+	@scripts/build-root --out $(IMAGES)
+	@scripts/build-initramfs --init $(B)/guest/init --agent $(B)/guest/cloche-agent \
+		--out $(IMAGES)/initramfs.cpio
+	@ls -lL $(IMAGES) | awk 'NR > 1 { printf "  %-18s %6.1f MB\n", $$9, $$5 / 1e6 }'
+
+.PHONY: demo
+demo: ## boots a guest, fills in a form in its browser, takes its picture: demo/first-light.png
+	@scripts/setup build images
+	@$(MAKE) --no-print-directory all images
+	@scripts/demo
+
+# --- housekeeping ----------------------------------------------------------------------------
+
+.PHONY: install
+install: all ## programs, manual pages and images that are built, to DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/cloche
+	install -m 755 $(B)/bin/cloche $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/bin/cloche-vmm $(DESTDIR)$(PREFIX)/libexec/cloche/
+	for page in man/*.[1-9]; do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	for image in vmlinux initramfs.cpio root.erofs; do \
+		[ ! -e $(IMAGES)/$$image ] || \
+		install -D -m 644 $(IMAGES)/$$image $(DESTDIR)$(PREFIX)/share/cloche/images/$$image; done
+
+.PHONY: clean
+clean: ## removes build/, keeps the cache
+	rm -rf $(B)
+
+.PHONY: distclean
+distclean: clean ## forgets the cached kernel, root image and test bed too
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/cloche"
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
