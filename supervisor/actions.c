@@ -87,8 +87,8 @@ static const char *const directions[] = { "up", "down", "left", "right" };
 static const struct {
 	const char *word, *key;
 } modifier_words[] = {
-	{ "ctrl", "ctrl" },   { "control", "ctrl" }, { "shift", "shift" },
-	{ "alt", "alt" },     { "super", "super" },  { "meta", "meta" },
+	{ "ctrl", "ctrl" }, { "control", "ctrl" }, { "shift", "shift" },
+	{ "alt", "alt" },   { "super", "super" },  { "meta", "meta" },
 };
 
 /* What the arguments of one action said. */
@@ -320,7 +320,8 @@ static int take_arguments(const struct action_spec *spec, json_t *object, struct
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(object, name, value) {
+	json_object_foreach(object, name, value)
+	{
 		const struct argument_spec *argument = find_argument(spec, name);
 		const char *wrong;
 

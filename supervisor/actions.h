@@ -46,8 +46,7 @@ void action_finish(struct action *action);
  * Parses one action of @size bytes. 0; -1: STATUS_USAGE naming the argument that is missing,
  * unknown, of the wrong type or out of range.
  */
-int action_parse(const char *text, size_t size, struct action *out_action,
-                 struct failure *failure);
+int action_parse(const char *text, size_t size, struct action *out_action, struct failure *failure);
 
 /* Checks that the action's coordinate is on a screen of this geometry. 0 or -1, STATUS_USAGE. */
 int action_check_screen(const struct action *action, uint32_t width, uint32_t height,

@@ -93,8 +93,8 @@ static int call_failed(struct client *client, int rc, const char *verb, const st
 		    process_wait_ended(pidfd, 2000))
 			return session_is_dead(client->session, failure);
 		return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED,
-		                   "session '%s' closed the connection (%s)",
-		                   client->session->name, verb);
+		                   "session '%s' closed the connection (%s)", client->session->name,
+		                   verb);
 	}
 	return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED, "%s: %s", verb, err->msg);
 }

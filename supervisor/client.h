@@ -21,12 +21,15 @@ struct client {
 	json_int_t last_id;
 	pid_t peer; /* the VMM's, by SO_PEERCRED */
 	/* For `run`, which has more to watch than the socket; -1 and NULL for everybody else. */
-	int interrupt_fd; /* borrowed: a call fails with CODE_INTERRUPTED once it can be read */
+	int interrupt_fd;     /* borrowed: a call fails with CODE_INTERRUPTED once it can be read */
 	void (*tick)(void *); /* called several times a second while a call waits */
 	void *tick_arg;       /* borrowed */
 };
 
-#define CLIENT_INIT { .conn = { .fd = -1 }, .interrupt_fd = -1 }
+#define CLIENT_INIT                                                                                \
+	{                                                                                          \
+		.conn = { .fd = -1 }, .interrupt_fd = -1                                           \
+	}
 
 /* Takes a client that was only initialised, too. */
 void client_close(struct client *client);
@@ -49,8 +52,7 @@ int client_call(struct client *client, json_t *request, const void *blob, size_t
 
 /* The same for a request to the guest's agent. */
 int client_call_agent(struct client *client, json_t *request, const void *blob, size_t blob_size,
-                      uint64_t timeout_ms, struct wire_message *out_reply,
-                      struct failure *failure);
+                      uint64_t timeout_ms, struct wire_message *out_reply, struct failure *failure);
 
 /* Asks for the status; *out_status is owned by the caller. */
 int client_get_status(struct client *client, uint64_t timeout_ms, json_t **out_status,

@@ -188,10 +188,11 @@ int command_act(struct invocation *inv, struct failure *failure)
 	cleanup_free char *from_stdin = NULL;
 	const struct option options[] = {
 		{ "out", 'o', OPTION_STRING, &act.out_path, "FILE",
-		  "where a screenshot goes (default NAME.png; with --json: into the answer)", 0, 0 },
+		  "where a screenshot goes (default NAME.png; with --json: into the answer)", 0,
+		  0 },
 		{ "timeout", 0, OPTION_DURATION, &act.timeout_ms, "TIME",
-		  "how long the guest may take (default 60s to navigate, 30s and more for input)", 1,
-		  PROTO_TIMEOUT_MAX_MS },
+		  "how long the guest may take (default 60s to navigate, 30s and more for input)",
+		  1, PROTO_TIMEOUT_MAX_MS },
 	};
 	struct arguments arguments;
 	const char *text;

@@ -98,8 +98,9 @@ int command_console(struct invocation *inv, struct failure *failure)
 	if (rc != 0)
 		return rc > 0 ? STATUS_OK : -1;
 	if (following && inv->json)
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "--follow has no end to put into one JSON object; leave one away");
+		return failure_set(
+			failure, STATUS_USAGE, CODE_USAGE,
+			"--follow has no end to put into one JSON object; leave one away");
 	if (session_open(arguments.items[0], &session, failure) < 0)
 		return -1;
 	fd = session_open_file(&session, "console.log");

@@ -154,9 +154,10 @@ static int take_piece(struct copy *copy, struct hostfile *file, mode_t *mode,
 	if (copy->done == 0) {
 		size = client_integer(reply.object, "size", 0, INT64_MAX, -1);
 		if (size < 0 || (uint64_t)size > copy->max)
-			return failure_set(failure, STATUS_FAILED, PROTO_ERR_TOO_LARGE,
-			                   "%.200s is larger than %llu bytes; allow more with --max",
-			                   copy->guest_path, (unsigned long long)copy->max);
+			return failure_set(
+				failure, STATUS_FAILED, PROTO_ERR_TOO_LARGE,
+				"%.200s is larger than %llu bytes; allow more with --max",
+				copy->guest_path, (unsigned long long)copy->max);
 		copy->size = (uint64_t)size;
 		*mode = (mode_t)client_integer(reply.object, "mode", 0, 07777, 0644) & 0777;
 	}
@@ -202,9 +203,8 @@ static char *inside_folder(const char *to, const char *from, bool is_folder)
 	size_t size = strlen(to);
 	char *path;
 
-	if (!is_folder ||
-	    asprintf(&path, "%s%s%s", to, size == 0 || to[size - 1] == '/' ? "" : "/",
-	             base_name(from)) < 0)
+	if (!is_folder || asprintf(&path, "%s%s%s", to, size == 0 || to[size - 1] == '/' ? "" : "/",
+	                           base_name(from)) < 0)
 		return NULL;
 	return path;
 }

@@ -27,7 +27,7 @@ struct check {
 struct checks {
 	struct check items[CHECKS_MAX];
 	size_t count;
-	bool failed; /* some check */
+	bool failed;   /* some check */
 	json_t *probe; /* owned; NULL when the VMM could not be asked */
 };
 
@@ -52,7 +52,8 @@ static void check_kvm(struct checks *checks, const struct probe *probe)
 	struct check *check = add_check(checks, "/dev/kvm", probe->kvm == PROBE_KVM_OK);
 
 	if (check->ok)
-		snprintf(check->detail, sizeof(check->detail), "usable, API version %d", probe->api);
+		snprintf(check->detail, sizeof(check->detail), "usable, API version %d",
+		         probe->api);
 	else
 		snprintf(check->detail, sizeof(check->detail), "%s", probe->message);
 	if (!check->ok && !*probe->missing)
@@ -126,18 +127,16 @@ static void check_images(struct checks *checks)
 	struct failure failure = { 0 };
 	cleanup_images struct images images = { 0 };
 	struct check *check;
-	const char *slash;
 
 	if (images_find(NULL, NULL, NULL, &images, &failure) < 0) {
 		add_failure(checks, "images", &failure);
 		return;
 	}
 	check = add_check(checks, "images", true);
-	slash = strrchr(images.kernel, '/');
 	snprintf(check->detail, sizeof(check->detail),
-	         "kernel %llu MiB, initramfs %llu MiB, root image %llu MiB (%.*s)",
+	         "kernel %llu MiB, initramfs %llu MiB, root image %llu MiB, in %.200s",
 	         file_mib(images.kernel), file_mib(images.initramfs), file_mib(images.image),
-	         (int)(slash - images.kernel), images.kernel);
+	         images.folder ? images.folder : "?");
 }
 
 static void check_folder(struct checks *checks)
@@ -179,10 +178,10 @@ static void print_json(const struct checks *checks)
 	for (size_t i = 0; i < checks->count; i++) {
 		const struct check *check = &checks->items[i];
 
-		json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s*}", "name", check->name,
-		                                      "ok", check->ok, "detail", check->detail,
-		                                      "advice",
-		                                      *check->advice ? check->advice : NULL));
+		json_array_append_new(list,
+		                      json_pack("{s:s,s:b,s:s,s:s*}", "name", check->name, "ok",
+		                                check->ok, "detail", check->detail, "advice",
+		                                *check->advice ? check->advice : NULL));
 	}
 	json_object_set_new(answer, "guests_run", json_boolean(!checks->failed));
 	json_object_set_new(answer, "checks", list);

@@ -47,8 +47,8 @@ static int read_stdin(struct input *out_input, struct failure *failure)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot read stdin: %s",
-			                   strerror(errno));
+			return failure_set(failure, STATUS_FAILED, CODE_HOST,
+			                   "cannot read stdin: %s", strerror(errno));
 		if (n == 0)
 			break;
 		used += (size_t)n;

@@ -11,8 +11,7 @@
 
 #define FREEZE_TIMEOUT_MS 10000u
 
-static int ask(struct invocation *inv, const char *verb, const char *state,
-               struct failure *failure)
+static int ask(struct invocation *inv, const char *verb, const char *state, struct failure *failure)
 {
 	cleanup_session struct session session = SESSION_INIT;
 	cleanup_client struct client client = CLIENT_INIT;

@@ -55,8 +55,8 @@ static int end_vmm(const struct session *session, struct client *client, int pid
 	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
 	struct failure ignored = { 0 };
 	bool asked = client->conn.fd >= 0 &&
-	             client_call(client, json_pack("{s:s}", "verb", "quit"), NULL, 0, QUIT_TIMEOUT_MS,
-	                         &reply, &ignored) == 0;
+	             client_call(client, json_pack("{s:s}", "verb", "quit"), NULL, 0,
+	                         QUIT_TIMEOUT_MS, &reply, &ignored) == 0;
 
 	json_decref(ignored.report);
 	*out_forced = false;
@@ -84,9 +84,10 @@ static int wait_for_start(struct session *session, struct failure *failure)
 {
 	for (unsigned waited = 0; !session->facts && session_is_starting(session); waited += 20) {
 		if (waited > START_WAIT_MS)
-			return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_NOT_READY,
-			                   "session '%s' is only just starting; try again in a moment",
-			                   session->name);
+			return failure_set(
+				failure, STATUS_TIMEOUT, PROTO_ERR_NOT_READY,
+				"session '%s' is only just starting; try again in a moment",
+				session->name);
 		usleep(20000);
 		session->facts = session_read_json(session, "session.json");
 	}
@@ -127,8 +128,8 @@ static int kill_all(struct invocation *inv, char *const *names, size_t count,
 		const char *how = "";
 
 		if (kill_session(names[i], &how, &one) == 0) {
-			json_array_append_new(list, json_pack("{s:s,s:s}", "name", names[i], "how",
-			                                      how));
+			json_array_append_new(list,
+			                      json_pack("{s:s,s:s}", "name", names[i], "how", how));
 			if (!inv->json)
 				printf("session %s is gone (%s)\n", names[i], how);
 			continue;
@@ -161,8 +162,9 @@ int command_kill(struct invocation *inv, struct failure *failure)
 	struct arguments arguments;
 	char **names;
 	size_t count;
-	int rc = options_parse(inv, options, 1, (struct options_shape){ 0, SESSION_COUNT_MAX, false },
-	                       &arguments, failure);
+	int rc = options_parse(inv, options, 1,
+	                       (struct options_shape){ 0, SESSION_COUNT_MAX, false }, &arguments,
+	                       failure);
 
 	if (rc != 0)
 		return rc > 0 ? STATUS_OK : -1;

@@ -35,18 +35,20 @@ static void add_browser(struct client *client, json_t *entry)
 	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
 	struct failure ignored = { 0 };
 
-	if (client_call_agent(client, json_pack("{s:s,s:s}", "verb", "browser", "op", "state"), NULL,
-	                      0, BROWSER_WAIT_MS, &reply, &ignored) == 0)
+	if (client_call_agent(client, json_pack("{s:s,s:s}", "verb", "browser", "op", "state"),
+	                      NULL, 0, BROWSER_WAIT_MS, &reply, &ignored) == 0)
 		json_object_set_new(entry, "browser",
-		                    json_pack("{s:s,s:s}", "url", client_string(reply.object, "url"),
-		                              "title", client_string(reply.object, "title")));
+		                    json_pack("{s:s,s:s}", "url",
+		                              client_string(reply.object, "url"), "title",
+		                              client_string(reply.object, "title")));
 	json_decref(ignored.report);
 }
 
 static void add_living(struct client *client, json_t *entry, const json_t *status)
 {
-	static const char *const copied[] = { "state",     "cpus",    "memory_mib", "uptime_ms", "ttl_ms",
-		                              "stages",    "agent",   "display",    "deaths" };
+	static const char *const copied[] = { "state",     "cpus",    "memory_mib",
+		                              "uptime_ms", "ttl_ms",  "stages",
+		                              "agent",     "display", "deaths" };
 	const json_t *stages = json_object_get(status, "stages");
 	bool running = strcmp(client_string(status, "state"), "running") == 0;
 
@@ -88,7 +90,9 @@ static void add_dead(const struct session *session, json_t *entry)
 /* All that is known about a session. NULL: it is gone meanwhile, or isn't ours. */
 static json_t *describe_session(const char *name)
 {
-	static const char *const copied[] = { "pid", "cpus", "memory_mib", "size", "ttl_s", "page" };
+	static const char *const copied[] = {
+		"pid", "cpus", "memory_mib", "size", "ttl_s", "page"
+	};
 	cleanup_session struct session session = SESSION_INIT;
 	cleanup_client struct client client = CLIENT_INIT;
 	json_auto_t *status = NULL;

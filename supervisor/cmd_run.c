@@ -97,8 +97,8 @@ static int plan_relays(const struct option_list *list, struct launch_plan *plan,
                        struct failure *failure)
 {
 	if (list->count > LAUNCH_RELAYS_MAX)
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "--relay: at most %d of them", LAUNCH_RELAYS_MAX);
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE, "--relay: at most %d of them",
+		                   LAUNCH_RELAYS_MAX);
 	for (size_t i = 0; i < list->count; i++) {
 		struct launch_relay *relay = &plan->relays[i];
 		const char *socket;
@@ -188,8 +188,8 @@ static int join_relays(struct run *run, struct failure *failure)
 		int port = run->plan.relays[i].port;
 
 		if (client_call_agent(&run->client,
-		                      json_pack("{s:s,s:i,s:i}", "verb", "relay", "port", port, "to",
-		                                port),
+		                      json_pack("{s:s,s:i,s:i}", "verb", "relay", "port", port,
+		                                "to", port),
 		                      NULL, 0, RELAY_TIMEOUT_MS, &reply, failure) < 0)
 			return -1;
 	}
@@ -236,7 +236,7 @@ static int bring_up(struct run *run, struct failure *failure)
 
 /* --- how it ended --- */
 
-/* The guest's last words, for a person. */
+/* The guest's last words, for a person. Without a report there are none. */
 static void print_console(const json_t *report)
 {
 	const json_t *lines = json_object_get(report, "console");
@@ -276,7 +276,7 @@ static int finish_failed(struct run *run, struct failure *failure)
 		sigfillset(&set);
 		sigprocmask(SIG_UNBLOCK, &set, NULL);
 	}
-	if (!run->inv->json && failure->code && strcmp(failure->code, CODE_CRASHED) == 0)
+	if (!run->inv->json)
 		print_console(failure->report);
 	/* Nothing is left of the session, so nobody can be told that it is dead. */
 	if (failure->status == STATUS_DEAD || failure->status == STATUS_TIMEOUT)
@@ -292,8 +292,10 @@ struct stage {
 
 static size_t collect_stages(const struct run *run, struct stage out_stages[6])
 {
-	static const char *const known[][2] = { { "vmm", "vmm_ms" },         { "kernel", "entry_ms" },
-		                                { "agent", "agent_ms" },     { "display", "display_ms" },
+	static const char *const known[][2] = { { "vmm", "vmm_ms" },
+		                                { "kernel", "entry_ms" },
+		                                { "agent", "agent_ms" },
+		                                { "display", "display_ms" },
 		                                { "browser", "browser_ms" } };
 	const json_t *stages = json_object_get(run->status, "stages");
 	json_int_t began = client_integer(run->status, "started_ns", 0, INT64_MAX, 0);
@@ -312,8 +314,7 @@ static size_t collect_stages(const struct run *run, struct stage out_stages[6])
 				(struct stage){ known[i][0], known[i][1], at + offset };
 	}
 	if (run->page)
-		out_stages[count++] =
-			(struct stage){ "page", "page_ms", (json_int_t)run->page_ms };
+		out_stages[count++] = (struct stage){ "page", "page_ms", (json_int_t)run->page_ms };
 	return count;
 }
 
@@ -347,11 +348,10 @@ static void print_json(const struct run *run, const struct stage *stages, size_t
 
 	for (size_t i = 0; i < count; i++)
 		json_object_set_new(times, stages[i].key, json_integer(stages[i].at));
-	json_object_update_new(answer, json_pack("{s:s,s:I,s:s,s:o,s:I}", "name",
-	                                         run->session.name, "pid",
-	                                         (json_int_t)run->client.peer, "folder",
-	                                         run->session.path, "stages", times, "total_ms",
-	                                         (json_int_t)run->total_ms));
+	json_object_update_new(answer,
+	                       json_pack("{s:s,s:I,s:s,s:o,s:I}", "name", run->session.name, "pid",
+	                                 (json_int_t)run->client.peer, "folder", run->session.path,
+	                                 "stages", times, "total_ms", (json_int_t)run->total_ms));
 	if (run->page)
 		json_object_set_new(answer, "page",
 		                    json_pack("{s:s,s:s}", "url", client_string(run->page, "url"),
@@ -381,15 +381,15 @@ static int start_session(struct run *run, const char *name, struct failure *fail
 
 int command_run(struct invocation *inv, struct failure *failure)
 {
-	struct run run = { .inv = inv,
-		           .session = SESSION_INIT,
-		           .launch = LAUNCH_INIT,
-		           .client = CLIENT_INIT,
-		           .signal_fd = -1,
-		           .waiting_for = "VMM",
-		           .plan = { .memory_mib = MEMORY_DEFAULT_MIB,
-		                     .cpus = 1,
-		                     .size = { 1280, 800 } } };
+	struct run run = {
+		.inv = inv,
+		.session = SESSION_INIT,
+		.launch = LAUNCH_INIT,
+		.client = CLIENT_INIT,
+		.signal_fd = -1,
+		.waiting_for = "VMM",
+		.plan = { .memory_mib = MEMORY_DEFAULT_MIB, .cpus = 1, .size = { 1280, 800 } }
+	};
 	struct run_options o = { .ttl_ms = TTL_DEFAULT_MS, .wait_ms = WAIT_DEFAULT_MS };
 	struct launch_plan *p = &run.plan;
 	const struct option options[] = {
@@ -399,7 +399,8 @@ int command_run(struct invocation *inv, struct failure *failure)
 		  CPUS_MAX },
 		{ "size", 0, OPTION_GEOMETRY, &p->size, "WxH", "screen (default 1280x800)", 0, 0 },
 		{ "ttl", 0, OPTION_DURATION, &o.ttl_ms, "TIME",
-		  "end it after this time, whatever happens (default 1h; 0: never)", 0, TTL_MAX_MS },
+		  "end it after this time, whatever happens (default 1h; 0: never)", 0,
+		  TTL_MAX_MS },
 		{ "page", 0, OPTION_STRING, &p->page, "URL",
 		  "open this page, and return when it has loaded", 0, 0 },
 		{ "relay", 0, OPTION_LIST, &o.relays, "PORT:SOCKET",

@@ -45,8 +45,7 @@ int command_shot(struct invocation *inv, struct failure *failure)
 	if (rc != 0)
 		return rc > 0 ? STATUS_OK : -1;
 	if (strcmp(arguments.items[1], "-") == 0 && (inv->json || isatty(STDOUT_FILENO)))
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "stdout is %s; name a file",
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE, "stdout is %s; name a file",
 		                   inv->json ? "for the JSON answer" : "a terminal");
 	return shoot(inv, arguments.items[0], arguments.items[1], failure);
 }

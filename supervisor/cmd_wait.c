@@ -88,10 +88,12 @@ static int wait_and_tell(struct invocation *inv, const char *name, const struct 
 	json_t *answer;
 	uint64_t ms;
 
-	if (session_open(name, &session, failure) < 0 || client_open(&client, &session, failure) < 0)
+	if (session_open(name, &session, failure) < 0 ||
+	    client_open(&client, &session, failure) < 0)
 		return -1;
-	if (strcmp(o->what, "settled") == 0 ? wait_settled(&client, o, hash, failure) < 0
-	                                    : wait_stage(&client, o->what, o->timeout_ms, failure) < 0)
+	if (strcmp(o->what, "settled") == 0
+	            ? wait_settled(&client, o, hash, failure) < 0
+	            : wait_stage(&client, o->what, o->timeout_ms, failure) < 0)
 		return -1;
 	ms = (clock_now_ns() - begin) / NS_PER_MS;
 	if (!inv->json) {
@@ -112,8 +114,8 @@ int command_wait(struct invocation *inv, struct failure *failure)
 	const struct option options[] = {
 		{ "for", 0, OPTION_STRING, &o.what, "WHAT",
 		  "agent (default), display, browser, or settled: the picture stands still", 0, 0 },
-		{ "timeout", 0, OPTION_DURATION, &o.timeout_ms, "TIME", "give up then (default 60s)", 1,
-		  PROTO_TIMEOUT_MAX_MS },
+		{ "timeout", 0, OPTION_DURATION, &o.timeout_ms, "TIME",
+		  "give up then (default 60s)", 1, PROTO_TIMEOUT_MAX_MS },
 		{ "quiet-ms", 0, OPTION_NUMBER, &o.quiet_ms, "N",
 		  "settled: for so many milliseconds (default 500)", 1, 60000 },
 	};

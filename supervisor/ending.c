@@ -17,18 +17,20 @@
 
 #define JSON_FILE_MAX ((size_t)1 << 20)
 #define LOG_TAIL 4096
+#define PANIC_PREFIX "Kernel panic - not syncing: "
 
 static const struct {
 	const char *reason, *words;
+	bool complete; /* the report's detail would only say it again */
 } reasons[] = {
-	{ "shutdown", "the guest shut down" },
-	{ "reboot", "the guest rebooted" },
-	{ "quit", "it was told to quit" },
-	{ "ttl", "its time to live ran out" },
-	{ "panic", "the guest's kernel panicked" },
-	{ "triple_fault", "the guest crashed with a triple fault" },
-	{ "internal_error", "KVM could not go on with the guest" },
-	{ "host_error", "the host failed it" },
+	{ "shutdown", "the guest shut down", true },
+	{ "reboot", "the guest rebooted", false },
+	{ "quit", "it was told to quit", true },
+	{ "ttl", "its time to live ran out", true },
+	{ "panic", "the guest's kernel panicked", false },
+	{ "triple_fault", "the guest crashed with a triple fault", false },
+	{ "internal_error", "KVM could not go on with the guest", false },
+	{ "host_error", "the host failed it", false },
 };
 
 /* Reads up to @size - 1 bytes from @offset (from the end when negative). Terminated. */
@@ -80,14 +82,21 @@ static void explain_report(const json_t *report, char *out_text, size_t size)
 	const char *detail = json_string_value(json_object_get(report, "detail"));
 	const char *rip = json_string_value(json_object_get(report, "rip"));
 	const char *words = reason ? reason : "it ended";
+	bool complete = false;
 	int n;
 
 	for (size_t i = 0; reason && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		if (strcmp(reason, reasons[i].reason) == 0)
+		if (strcmp(reason, reasons[i].reason) == 0) {
 			words = reasons[i].words;
+			complete = reasons[i].complete;
+		}
 	}
-	n = snprintf(out_text, size, "%s%s%s", words, detail && *detail ? ": " : "",
-	             detail ? detail : "");
+	if (detail && strncmp(detail, PANIC_PREFIX, strlen(PANIC_PREFIX)) == 0)
+		detail += strlen(PANIC_PREFIX);
+	if (complete || !detail || !*detail)
+		n = snprintf(out_text, size, "%s", words);
+	else
+		n = snprintf(out_text, size, "%s: %s", words, detail);
 	if (rip && n > 0 && (size_t)n < size)
 		snprintf(out_text + n, size - (size_t)n, " (rip %s)", rip);
 }

@@ -32,8 +32,8 @@
 #define CODE_USAGE "usage"
 #define CODE_NO_SESSION "no_session"
 #define CODE_DEAD "dead"
-#define CODE_HOST "host"        /* this host cannot do it; `cloche doctor` says why */
-#define CODE_CRASHED "crashed"  /* the guest panicked, faulted or confused KVM */
+#define CODE_HOST "host"       /* this host cannot do it; `cloche doctor` says why */
+#define CODE_CRASHED "crashed" /* the guest panicked, faulted or confused KVM */
 #define CODE_INTERRUPTED "interrupted"
 
 struct failure {

@@ -39,8 +39,8 @@ static char *make_name(int try)
 {
 	char *name;
 
-	if (asprintf(&name, ".cloche-%d-%llx-%d", (int)getpid(),
-	             (unsigned long long)clock_now_ns(), try) < 0)
+	if (asprintf(&name, ".cloche-%d-%llx-%d", (int)getpid(), (unsigned long long)clock_now_ns(),
+	             try) < 0)
 		return NULL;
 	return name;
 }
@@ -144,8 +144,8 @@ int hostfile_commit(struct hostfile *file, mode_t mode, struct failure *failure)
 		rc = -errno;
 	if (rc == 0 && !file->temporary)
 		rc = name_file(file);
-	if (rc == 0 && renameat(file->folder_fd, file->temporary, file->folder_fd,
-	                        base_name(file->path)) < 0)
+	if (rc == 0 &&
+	    renameat(file->folder_fd, file->temporary, file->folder_fd, base_name(file->path)) < 0)
 		rc = -errno;
 	if (rc < 0)
 		return cannot_write(file->path, rc, failure);

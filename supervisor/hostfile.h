@@ -15,13 +15,16 @@
 #include "supervisor/failure.h"
 
 struct hostfile {
-	int fd;        /* owned: write here, in order */
-	int folder_fd; /* owned; -1 when written directly */
-	char *path;    /* owned: the final one */
+	int fd;          /* owned: write here, in order */
+	int folder_fd;   /* owned; -1 when written directly */
+	char *path;      /* owned: the final one */
 	char *temporary; /* owned: name in the folder, NULL while the file has none */
 };
 
-#define HOSTFILE_INIT { .fd = -1, .folder_fd = -1 }
+#define HOSTFILE_INIT                                                                              \
+	{                                                                                          \
+		.fd = -1, .folder_fd = -1                                                          \
+	}
 
 /* Begins the file that is to become @path. -1: STATUS_FAILED naming it. */
 int hostfile_begin(const char *path, struct hostfile *out_file, struct failure *failure);

@@ -25,6 +25,7 @@ void images_finish(struct images *images)
 	free(images->kernel);
 	free(images->initramfs);
 	free(images->image);
+	free(images->folder);
 	*images = (struct images){ 0 };
 }
 
@@ -131,6 +132,7 @@ int images_find(const char *kernel, const char *initramfs, const char *image,
 	            0 ||
 	    find_one(folder, "image", image, IMAGE_FILE, &found.image, failure) < 0)
 		return -1;
+	found.folder = steal_pointer(&folder);
 	*out_images = found;
 	found = (struct images){ 0 };
 	return 0;

@@ -14,6 +14,7 @@
 /* Absolute paths of readable regular files; owned. */
 struct images {
 	char *kernel, *initramfs, *image;
+	char *folder; /* owned; where those without an option were found, for people */
 };
 
 void images_finish(struct images *images);

@@ -54,8 +54,7 @@ int launch_prepare(const struct session *session, const struct launch_plan *plan
 
 		snprintf(link, sizeof(link), "vsock.sock_%u", relay->port);
 		if (symlinkat(relay->socket, session->folder_fd, link) < 0)
-			return failure_set(failure,
-			                   errno == EEXIST ? STATUS_USAGE : STATUS_FAILED,
+			return failure_set(failure, errno == EEXIST ? STATUS_USAGE : STATUS_FAILED,
 			                   errno == EEXIST ? CODE_USAGE : CODE_HOST,
 			                   "--relay: port %u: %s", relay->port,
 			                   errno == EEXIST ? "given twice" : strerror(errno));
@@ -163,8 +162,9 @@ static int start_process(const struct session *session, const struct launch_plan
 	int rc;
 
 	if (log < 0)
-		return failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot make %.200s/vmm.log: %s",
-		                   session->path, strerror(errno));
+		return failure_set(failure, STATUS_FAILED, CODE_HOST,
+		                   "cannot make %.200s/vmm.log: %s", session->path,
+		                   strerror(errno));
 	make_line(session, plan, &line);
 	launch->started_ns = clock_now_ns();
 	rc = line.failed ? -ENOMEM
@@ -177,8 +177,8 @@ static int start_process(const struct session *session, const struct launch_plan
 	return 0;
 }
 
-int launch_start(struct session *session, const struct launch_plan *plan,
-                 struct launch *out_launch, struct failure *failure)
+int launch_start(struct session *session, const struct launch_plan *plan, struct launch *out_launch,
+                 struct failure *failure)
 {
 	struct launch launch = { .session = session, .pidfd = -1 };
 	uint64_t ticks = 0;

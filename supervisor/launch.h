@@ -48,15 +48,18 @@ struct launch {
 	uint64_t started_ns; /* CLOCK_MONOTONIC, right before it was started */
 };
 
-#define LAUNCH_INIT { .pidfd = -1 }
+#define LAUNCH_INIT                                                                                \
+	{                                                                                          \
+		.pidfd = -1                                                                        \
+	}
 
 /* Checks the socket paths' lengths and makes the links of the relays. */
 int launch_prepare(const struct session *session, const struct launch_plan *plan,
                    struct failure *failure);
 
 /* Starts the VMM and writes session.json. On failure nothing runs. */
-int launch_start(struct session *session, const struct launch_plan *plan,
-                 struct launch *out_launch, struct failure *failure);
+int launch_start(struct session *session, const struct launch_plan *plan, struct launch *out_launch,
+                 struct failure *failure);
 
 /*
  * Connects @client, an initialised one, as soon as the VMM listens. -1: it ended instead, the time

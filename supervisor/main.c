@@ -56,7 +56,8 @@ static void print_usage(FILE *out)
 	      out);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n`cloche COMMAND --help` says more; so does cloche(1). With --json every answer and "
+	fputs("\n`cloche COMMAND --help` says more; so does cloche(1). With --json every answer "
+	      "and "
 	      "every\nerror is one JSON object.\n",
 	      out);
 }

@@ -23,8 +23,7 @@ static void print_option(const char *left, const char *help)
 
 static void print_help(const struct command *command, const struct option *options, size_t count)
 {
-	printf("usage: cloche %s %s\n\n%s.\n", command->name, command->arguments,
-	       command->summary);
+	printf("usage: cloche %s %s\n\n%s.\n", command->name, command->arguments, command->summary);
 	if (command->details)
 		printf("\n%s", command->details);
 	printf("\noptions:\n");

@@ -91,8 +91,8 @@ int output_write(int fd, const void *data, size_t size, const char *what, struct
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return failure_set(failure, STATUS_FAILED, CODE_HOST,
-			                   "cannot write %s: %s", what, strerror(errno));
+			return failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot write %s: %s",
+			                   what, strerror(errno));
 		at += n;
 		size -= (size_t)n;
 	}

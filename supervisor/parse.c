@@ -77,9 +77,10 @@ int parse_memory(const char *what, const char *text, uint64_t min, uint64_t max,
 	uint64_t bytes;
 
 	if (!take_size(text, 1 << 20, &bytes) || bytes & ((1 << 20) - 1))
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "%s: '%.64s' is no memory size; write 512M, 2G or a number of MiB",
-		                   what, text);
+		return failure_set(
+			failure, STATUS_USAGE, CODE_USAGE,
+			"%s: '%.64s' is no memory size; write 512M, 2G or a number of MiB", what,
+			text);
 	if (bytes >> 20 < min || bytes >> 20 > max)
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
 		                   "%s: %llu MiB is not in %llu to %llu MiB", what,
@@ -140,8 +141,8 @@ static bool take_duration(const char *text, uint64_t *out_ms)
 	return false;
 }
 
-int parse_duration(const char *what, const char *text, uint64_t min, uint64_t max,
-                   uint64_t *out_ms, struct failure *failure)
+int parse_duration(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *out_ms,
+                   struct failure *failure)
 {
 	uint64_t ms;
 
@@ -152,8 +153,7 @@ int parse_duration(const char *what, const char *text, uint64_t min, uint64_t ma
 	if (ms < min || ms > max)
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
 		                   "%s: %llu.%03llu s is not in %llu.%03llu to %llu s", what,
-		                   (unsigned long long)(ms / 1000),
-		                   (unsigned long long)(ms % 1000),
+		                   (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000),
 		                   (unsigned long long)(min / 1000),
 		                   (unsigned long long)(min % 1000),
 		                   (unsigned long long)(max / 1000));
@@ -189,9 +189,9 @@ int parse_relay(const char *text, uint16_t *out_port, const char **out_socket,
 
 	if (!take_digits(text, &port, &rest) || *rest != ':' || !rest[1] || port < 1 ||
 	    port > UINT16_MAX)
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "--relay: '%.128s' is no PORT:SOCKET; write 8080:/path/to/socket",
-		                   text);
+		return failure_set(
+			failure, STATUS_USAGE, CODE_USAGE,
+			"--relay: '%.128s' is no PORT:SOCKET; write 8080:/path/to/socket", text);
 	if (port == PROTO_PORT_AGENT)
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
 		                   "--relay: port %u is the agent's own; take another",

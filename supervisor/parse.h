@@ -31,8 +31,8 @@ int parse_bytes(const char *what, const char *text, uint64_t max, uint64_t *out_
                 struct failure *failure);
 
 /* "90", "0.5", "90s", "250ms", "15m", "2h": milliseconds in @min..@max. */
-int parse_duration(const char *what, const char *text, uint64_t min, uint64_t max,
-                   uint64_t *out_ms, struct failure *failure);
+int parse_duration(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *out_ms,
+                   struct failure *failure);
 
 /* "1280x800", both sides within PROTO_DISPLAY_SIDE_MIN..MAX. */
 int parse_geometry(const char *what, const char *text, struct geometry *out_geometry,

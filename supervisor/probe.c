@@ -45,7 +45,8 @@ static void join_missing(const json_t *list, char *out_text, size_t size)
 	const json_t *item;
 
 	out_text[0] = '\0';
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		int n = snprintf(out_text + used, size - used, "%s%s", used ? ", " : "",
 		                 json_is_string(item) ? json_string_value(item) : "?");
 
@@ -125,7 +126,8 @@ static const char *advise_missing(void)
 	if (cpu_has("svm"))
 		return "load KVM's module: sudo modprobe kvm_amd";
 	if (cpu_has("hypervisor"))
-		return "this is a virtual machine: turn on nested virtualisation where it is defined, "
+		return "this is a virtual machine: turn on nested virtualisation where it is "
+		       "defined, "
 		       "or take an instance type that has it; scripts/testbed works without";
 	return "turn on virtualisation (VT-x, AMD-V, SVM) in the machine's firmware set-up; "
 	       "scripts/testbed works without";
@@ -138,12 +140,14 @@ void probe_advise(const struct probe *probe, char *out_text, size_t size)
 	if (probe->kvm == PROBE_KVM_MISSING) {
 		snprintf(out_text, size, "%s", advise_missing());
 	} else if (probe->kvm == PROBE_KVM_PERMISSION && *group && strcmp(group, "root") != 0) {
-		snprintf(out_text, size,
-		         "join the group that owns it: sudo usermod -aG %s $USER, then log in again",
-		         group);
+		snprintf(
+			out_text, size,
+			"join the group that owns it: sudo usermod -aG %s $USER, then log in again",
+			group);
 	} else if (probe->kvm == PROBE_KVM_PERMISSION) {
 		snprintf(out_text, size,
-		         "give it to a group and join that: sudo chgrp kvm /dev/kvm && sudo chmod 660 "
+		         "give it to a group and join that: sudo chgrp kvm /dev/kvm && sudo chmod "
+		         "660 "
 		         "/dev/kvm && sudo usermod -aG kvm $USER, then log in again");
 	} else if (probe->interpreted) {
 		snprintf(out_text, size,
@@ -154,7 +158,8 @@ void probe_advise(const struct probe *probe, char *out_text, size_t size)
 		         probe->missing);
 	} else {
 		snprintf(out_text, size,
-		         "see what the host's kernel says (dmesg | grep -i kvm); scripts/testbed works "
+		         "see what the host's kernel says (dmesg | grep -i kvm); scripts/testbed "
+		         "works "
 		         "without KVM");
 	}
 }

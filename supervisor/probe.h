@@ -19,8 +19,8 @@ struct probe {
 	enum probe_kvm kvm;
 	char group[32]; /* that owns /dev/kvm, may be empty */
 	int api;
-	bool interpreted; /* this KVM interprets guest kernel code */
-	long ring0_us;    /* time of a ring-0 loop of 10^6 iterations, 0: not measured */
+	bool interpreted;  /* this KVM interprets guest kernel code */
+	long ring0_us;     /* time of a ring-0 loop of 10^6 iterations, 0: not measured */
 	char missing[256]; /* capabilities, "A, B"; empty: none */
 	char message[256]; /* one sentence, clean */
 	json_t *object;    /* owned: all that the VMM said */

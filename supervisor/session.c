@@ -69,7 +69,8 @@ static int check_folder(int fd, const char *path, struct failure *failure)
 		                   path, (unsigned)st.st_uid);
 	if (st.st_mode & 077)
 		return failure_set(failure, STATUS_FAILED, CODE_HOST,
-		                   "others may enter %.200s; close it: chmod 700 %.200s", path, path);
+		                   "others may enter %.200s; close it: chmod 700 %.200s", path,
+		                   path);
 	return 0;
 }
 
@@ -182,8 +183,8 @@ static int name_is_taken(const char *name, struct failure *failure)
 		                   name, name);
 	session_explain_end(&session, why, sizeof(why), NULL);
 	return failure_set(failure, STATUS_FAILED, "exists",
-	                   "a session '%s' is there, dead (%s); clear it away: cloche kill %s", name,
-	                   why, name);
+	                   "a session '%s' is there, dead (%s); clear it away: cloche kill %s",
+	                   name, why, name);
 }
 
 int session_create(const char *name, struct session *out_session, struct failure *failure)
@@ -204,8 +205,7 @@ int session_create(const char *name, struct session *out_session, struct failure
 	while (flock(session.folder_fd, LOCK_EX) < 0) {
 		if (errno != EINTR)
 			return failure_set(failure, STATUS_FAILED, CODE_HOST,
-			                   "cannot lock %.200s: %s", session.path,
-			                   strerror(errno));
+			                   "cannot lock %.200s: %s", session.path, strerror(errno));
 	}
 	*out_session = session;
 	session = (struct session)SESSION_INIT;

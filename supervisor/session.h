@@ -29,13 +29,16 @@
 /* An open session. */
 struct session {
 	char name[SESSION_NAME_MAX + 1];
-	char *path;    /* owned: of the folder, absolute; for the VMM's command line and for people */
-	int root_fd;   /* owned: the folder of all sessions */
+	char *path;  /* owned: of the folder, absolute; for the VMM's command line and for people */
+	int root_fd; /* owned: the folder of all sessions */
 	int folder_fd; /* owned: the session's own */
 	json_t *facts; /* owned: session.json, NULL while it isn't there */
 };
 
-#define SESSION_INIT { .root_fd = -1, .folder_fd = -1 }
+#define SESSION_INIT                                                                               \
+	{                                                                                          \
+		.root_fd = -1, .folder_fd = -1                                                     \
+	}
 
 void session_finish(struct session *session);
 #define cleanup_session __attribute__((cleanup(session_finish)))

@@ -83,8 +83,7 @@ int shot_take(struct client *client, bool hash_only, struct shot *out_shot, stru
 		return bad_shot(failure);
 	memcpy(shot.hash, hash, sizeof(shot.hash));
 	size = (size_t)client_integer(reply.object, "size", 1, (json_int_t)SHOT_SIZE_MAX, 0);
-	if (!hash_only &&
-	    (size == 0 || read_png(reply.fd, size, &shot, failure) < 0))
+	if (!hash_only && (size == 0 || read_png(reply.fd, size, &shot, failure) < 0))
 		return failure->status ? -1 : bad_shot(failure);
 	shot.taken_ms = (clock_now_ns() - begin) / NS_PER_MS;
 	*out_shot = shot;
@@ -94,11 +93,11 @@ int shot_take(struct client *client, bool hash_only, struct shot *out_shot, stru
 
 bool shot_describe(const struct shot *shot, json_t *answer)
 {
-	json_t *more = json_pack("{s:I,s:I,s:I,s:s,s:I,s:I,s:I}", "width", (json_int_t)shot->width,
-	                         "height", (json_int_t)shot->height, "size",
-	                         (json_int_t)shot->png_size, "hash", shot->hash, "read_us",
-	                         (json_int_t)shot->read_us, "encode_us",
-	                         (json_int_t)shot->encode_us, "ms", (json_int_t)shot->taken_ms);
+	json_t *more =
+		json_pack("{s:I,s:I,s:I,s:s,s:I,s:I,s:I}", "width", (json_int_t)shot->width,
+	                  "height", (json_int_t)shot->height, "size", (json_int_t)shot->png_size,
+	                  "hash", shot->hash, "read_us", (json_int_t)shot->read_us, "encode_us",
+	                  (json_int_t)shot->encode_us, "ms", (json_int_t)shot->taken_ms);
 
 	return json_object_update_new(answer, more) == 0;
 }
