@@ -110,7 +110,8 @@ cache_drop_temp()
 	rm -rf "$CACHE_TEMP"
 }
 
-# cache_keep DIR WHAT-KEY: DIR becomes the entry; old ones of the same kind go.
+# cache_keep DIR WHAT-KEY [DAYS]: DIR becomes the entry; old ones of the same kind go, after DAYS (30)
+# without use.
 cache_keep()
 {
 	local final=$CLOCHE_CACHE/$2 entry
@@ -120,7 +121,7 @@ cache_keep()
 	mv -T "$1" "$final"
 	find "$CLOCHE_CACHE" -mindepth 1 -maxdepth 1 -type d -name "${2%%-*}-*" -printf '%T@ %p\n' |
 		sort -rn | sed '1,3d; s/^[^ ]* //' | while IFS= read -r entry; do
-		find "$entry" -maxdepth 0 -mtime +30 -exec rm -rf {} +
+		find "$entry" -maxdepth 0 -mtime "+${3:-30}" -exec rm -rf {} +
 	done
 }
 
