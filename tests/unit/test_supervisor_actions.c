@@ -32,7 +32,8 @@ static void test_steps(void **state)
 		  "[{\"move\":[3,4]},{\"button\":1,\"down\":true},{\"button\":1,\"down\":false},"
 		  "{\"button\":1,\"down\":true},{\"button\":1,\"down\":false}]" },
 		{ "{\"action\":\"left_click\",\"coordinate\":[3,4],\"text\":\"Ctrl+shift\"}",
-		  "[{\"move\":[3,4]},{\"key\":\"ctrl\",\"down\":true},{\"key\":\"shift\",\"down\":true},"
+		  "[{\"move\":[3,4]},{\"key\":\"ctrl\",\"down\":true},{\"key\":\"shift\",\"down\":"
+		  "true},"
 		  "{\"button\":1,\"down\":true},{\"button\":1,\"down\":false},"
 		  "{\"key\":\"shift\",\"down\":false},{\"key\":\"ctrl\",\"down\":false}]" },
 		{ "{\"action\":\"scroll\",\"coordinate\":[3,4],\"scroll_direction\":\"left\","
@@ -91,7 +92,7 @@ static void test_others(void **state)
 static void test_scroll_is_long(void **state)
 {
 	static const char text[] = "{\"action\":\"scroll\",\"coordinate\":[1,1],"
-	                           "\"scroll_direction\":\"up\",\"scroll_amount\":100}";
+				   "\"scroll_direction\":\"up\",\"scroll_amount\":100}";
 	struct failure failure = { 0 };
 	struct action action = { 0 };
 
@@ -117,17 +118,23 @@ static void test_mistakes(void **state)
 		{ "{\"action\":\"fly\"}", "action: unknown: \"fly\"" },
 		{ "{\"action\":\"left_click\"}", "left_click: coordinate: is missing" },
 		{ "{\"action\":\"left_click\",\"coordinate\":[1]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2,3]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1.5,2]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":\"1,2\"}", "left_click: coordinate: " },
+		{ "{\"action\":\"left_click\",\"coordinate\":[1,2,3]}",
+		  "left_click: coordinate: " },
+		{ "{\"action\":\"left_click\",\"coordinate\":[1.5,2]}",
+		  "left_click: coordinate: " },
+		{ "{\"action\":\"left_click\",\"coordinate\":\"1,2\"}",
+		  "left_click: coordinate: " },
 		{ "{\"action\":\"left_click\",\"coordinate\":[-1,2]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,4096]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"a\"}", "left_click: text: " },
+		{ "{\"action\":\"left_click\",\"coordinate\":[1,4096]}",
+		  "left_click: coordinate: " },
+		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"a\"}",
+		  "left_click: text: " },
 		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"ctrl+\"}",
 		  "left_click: text: " },
 		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"\"}",
 		  "left_click: text: is empty" },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"ctrl+ctrl+ctrl+ctrl+ctrl\"}",
+		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"ctrl+ctrl+ctrl+ctrl+"
+		  "ctrl\"}",
 		  "left_click: text: has too many" },
 		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"button\":1}",
 		  "left_click: takes no argument \"button\"" },
@@ -149,7 +156,8 @@ static void test_mistakes(void **state)
 		{ "{\"action\":\"wait\",\"duration\":-1}", "wait: duration: must be" },
 		{ "{\"action\":\"wait\",\"duration\":100.1}", "wait: duration: must be" },
 		{ "{\"action\":\"navigate\",\"url\":\"example.com\"}", "navigate: url: needs" },
-		{ "{\"action\":\"navigate\",\"url\":\"http://a b\"}", "navigate: url: has a space" },
+		{ "{\"action\":\"navigate\",\"url\":\"http://a b\"}",
+		  "navigate: url: has a space" },
 	};
 
 	(void)state;
@@ -194,8 +202,9 @@ static void test_screen(void **state)
 	(void)state;
 	assert_int_equal(action_check_screen(&action, 1280, 800, &failure), 0);
 	assert_int_equal(action_check_screen(&action, 1279, 800, &failure), -1);
-	assert_string_equal(failure.message, "left_click: coordinate: [1279, 799] is outside of the "
-	                                     "screen, which is 1279x800");
+	assert_string_equal(failure.message,
+	                    "left_click: coordinate: [1279, 799] is outside of the "
+	                    "screen, which is 1279x800");
 	assert_int_equal(action_check_screen(&action, 1280, 799, &failure), -1);
 	action.has_point = false;
 	assert_int_equal(action_check_screen(&action, 1, 1, &failure), 0);
@@ -204,9 +213,9 @@ static void test_screen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps),      cmocka_unit_test(test_others),
-		cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_scroll_is_long),
-		cmocka_unit_test(test_long_text),  cmocka_unit_test(test_screen),
+		cmocka_unit_test(test_steps),     cmocka_unit_test(test_others),
+		cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_scroll_is_long),
+		cmocka_unit_test(test_long_text), cmocka_unit_test(test_screen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,9 +27,9 @@ static void test_numbers(void **state)
 		const char *text;
 		uint64_t expected;
 	} cases[] = {
-		{ "1", 1 },   { "8", 8 },    { "08", 8 },   { "0", BAD }, { "9", BAD },
-		{ "", BAD },  { "-1", BAD }, { "+1", BAD }, { " 1", BAD }, { "1 ", BAD },
-		{ "1x", BAD }, { "18446744073709551617", BAD },
+		{ "1", 1 },    { "8", 8 },    { "08", 8 },   { "0", BAD },
+		{ "9", BAD },  { "", BAD },   { "-1", BAD }, { "+1", BAD },
+		{ " 1", BAD }, { "1 ", BAD }, { "1x", BAD }, { "18446744073709551617", BAD },
 	};
 
 	(void)state;
@@ -53,11 +53,24 @@ static void test_memory(void **state)
 		const char *text;
 		uint64_t expected;
 	} cases[] = {
-		{ "1G", 1024 },     { "512M", 512 },    { "512m", 512 },  { "2048", 2048 },
-		{ "1GiB", 1024 },   { "1GB", 1024 },    { "64G", 65536 }, { "1048576K", 1024 },
-		{ "1048577K", BAD }, { "65G", BAD },    { "127M", BAD },  { "1.5G", BAD },
-		{ "G", BAD },       { "1T", BAD },      { "1Gx", BAD },   { "", BAD },
-		{ "99999999999999999999G", BAD },       { "17179869185G", BAD },
+		{ "1G", 1024 },
+		{ "512M", 512 },
+		{ "512m", 512 },
+		{ "2048", 2048 },
+		{ "1GiB", 1024 },
+		{ "1GB", 1024 },
+		{ "64G", 65536 },
+		{ "1048576K", 1024 },
+		{ "1048577K", BAD },
+		{ "65G", BAD },
+		{ "127M", BAD },
+		{ "1.5G", BAD },
+		{ "G", BAD },
+		{ "1T", BAD },
+		{ "1Gx", BAD },
+		{ "", BAD },
+		{ "99999999999999999999G", BAD },
+		{ "17179869185G", BAD },
 	};
 
 	(void)state;
@@ -77,10 +90,22 @@ static void test_durations(void **state)
 		const char *text;
 		uint64_t expected;
 	} cases[] = {
-		{ "90", 90000 },    { "90s", 90000 }, { "0.5", 500 },   { "250ms", 250 },
-		{ "15m", 900000 },  { "1h", 3600000 }, { "1.5m", 90000 }, { "0.001", 1 },
-		{ "0.0001", BAD },  { "0", BAD },     { "2h", BAD },    { "1d", BAD },
-		{ ".5", BAD },      { "1.", BAD },    { "-1", BAD },    { "1 s", BAD },
+		{ "90", 90000 },
+		{ "90s", 90000 },
+		{ "0.5", 500 },
+		{ "250ms", 250 },
+		{ "15m", 900000 },
+		{ "1h", 3600000 },
+		{ "1.5m", 90000 },
+		{ "0.001", 1 },
+		{ "0.0001", BAD },
+		{ "0", BAD },
+		{ "2h", BAD },
+		{ "1d", BAD },
+		{ ".5", BAD },
+		{ "1.", BAD },
+		{ "-1", BAD },
+		{ "1 s", BAD },
 		{ "18446744073709551615", BAD },
 	};
 
@@ -112,8 +137,9 @@ static void test_bytes(void **state)
 
 static void test_geometry(void **state)
 {
-	static const char *const bad[] = { "",        "1280",     "1280x",     "x800",    "1280X800",
-		                           "63x800",  "1280x4097", "1280x800x1", "-1x800", "1280x 800" };
+	static const char *const bad[] = { "",         "1280",     "1280x",     "x800",
+		                           "1280X800", "63x800",   "1280x4097", "1280x800x1",
+		                           "-1x800",   "1280x 800" };
 	struct failure failure = { 0 };
 	struct geometry size = { 0, 0 };
 
@@ -128,8 +154,8 @@ static void test_geometry(void **state)
 
 static void test_relays(void **state)
 {
-	static const char *const bad[] = { "", "8080", "8080:", ":/s", "0:/s", "65536:/s", "1024:/s",
-		                           "x:/s" };
+	static const char *const bad[] = { "",     "8080",     "8080:",   ":/s",
+		                           "0:/s", "65536:/s", "1024:/s", "x:/s" };
 	struct failure failure = { 0 };
 	const char *socket = NULL;
 	uint16_t port = 0;
@@ -144,10 +170,18 @@ static void test_relays(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const good[] = { "a", "7", "demo", "A.b-c_9", "a..",
-		                            "abcdefghijklmnopqrstuvwxyz012345" };
-	static const char *const bad[] = { "",   ".",    "..",  "-a", "_a", "a/b", "a b",
-		                           "a:", "a\nb", "\xc3\xa9",
+	static const char *const good[] = { "a",       "7",   "demo",
+		                            "A.b-c_9", "a..", "abcdefghijklmnopqrstuvwxyz012345" };
+	static const char *const bad[] = { "",
+		                           ".",
+		                           "..",
+		                           "-a",
+		                           "_a",
+		                           "a/b",
+		                           "a b",
+		                           "a:",
+		                           "a\nb",
+		                           "\xc3\xa9",
 		                           "abcdefghijklmnopqrstuvwxyz0123456" };
 
 	(void)state;
@@ -219,15 +253,18 @@ static void parse_words(struct parsed *out_parsed, struct options_shape shape, c
 
 #define PARSE(p, shape, ...)                                                                       \
 	parse_words((p), (struct options_shape)shape, (char *[]){ __VA_ARGS__, NULL })
-#define SHAPE(min, max, rest) { min, max, rest }
+#define SHAPE(min, max, rest)                                                                      \
+	{                                                                                          \
+		min, max, rest                                                                     \
+	}
 
 static void test_options_anywhere(void **state)
 {
 	struct parsed p;
 
 	(void)state;
-	PARSE(&p, SHAPE(1, 2, false), "a", "-f", "--text=x=y", "-t", "2s", "b", "--list", "1", "--list",
-	      "2", "--json");
+	PARSE(&p, SHAPE(1, 2, false), "a", "-f", "--text=x=y", "-t", "2s", "b", "--list", "1",
+	      "--list", "2", "--json");
 	assert_int_equal(p.rc, 0);
 	assert_true(p.flag);
 	assert_true(p.inv.json);
@@ -282,8 +319,9 @@ static void test_options_rest(void **state)
 
 static void test_options_mistakes(void **state)
 {
-	static const char *const first[] = { "--nosuch", "-x",     "--text",  "--flag=1", "--time=1h",
-		                             "--text=",  "--time", "-ff",     "--",       "--fla" };
+	static const char *const first[] = { "--nosuch",  "-x",      "--text", "--flag=1",
+		                             "--time=1h", "--text=", "--time", "-ff",
+		                             "--",        "--fla" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(first); i++) {
@@ -315,8 +353,11 @@ static void test_text_clean(void **state)
 	} cases[] = {
 		{ "plain", "plain" },
 		{ "\033[2Jx\r\n\x7f", " [2Jx   " },
-		{ "h\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82", "h\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82" },
-		{ "\xc2\x9b" "1m", "  1m" },
+		{ "h\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82",
+		  "h\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82" },
+		{ "\xc2\x9b"
+		  "1m",
+		  "  1m" },
 		{ "\xc2\xa0", "\xc2\xa0" },
 		{ "a\xff\xc3", "a??" },
 		{ "\xc3(", "?(" },
@@ -389,25 +430,28 @@ static void test_probe(void **state)
 	char advice[320];
 
 	(void)state;
-	assert_int_equal(probe_parse("{\"kvm\":\"permission\",\"group\":\"kvm\",\"message\":\"no\"}",
-	                             false, &probe, &failure),
-	                 0);
+	assert_int_equal(
+		probe_parse("{\"kvm\":\"permission\",\"group\":\"kvm\",\"message\":\"no\"}", false,
+	                    &probe, &failure),
+		0);
 	assert_int_equal(probe.kvm, PROBE_KVM_PERMISSION);
 	probe_advise(&probe, advice, sizeof(advice));
 	assert_non_null(strstr(advice, "usermod -aG kvm $USER"));
 	probe_finish(&probe);
 
-	assert_int_equal(probe_parse("{\"kvm\":\"unusable\",\"missing_capabilities\":[\"A\",\"B\"]}",
-	                             false, &probe, &failure),
-	                 0);
+	assert_int_equal(
+		probe_parse("{\"kvm\":\"unusable\",\"missing_capabilities\":[\"A\",\"B\"]}", false,
+	                    &probe, &failure),
+		0);
 	assert_string_equal(probe.missing, "A, B");
 	probe_advise(&probe, advice, sizeof(advice));
 	assert_non_null(strstr(advice, "A, B"));
 	probe_finish(&probe);
 
-	assert_int_equal(probe_parse("{\"kvm\":\"ok\",\"interpreted\":true,\"ring0_loop_us\":99000}",
-	                             false, &probe, &failure),
-	                 0);
+	assert_int_equal(
+		probe_parse("{\"kvm\":\"ok\",\"interpreted\":true,\"ring0_loop_us\":99000}", false,
+	                    &probe, &failure),
+		0);
 	assert_true(probe.interpreted);
 	assert_int_equal(probe.ring0_us, 99000);
 	probe_advise(&probe, advice, sizeof(advice));
