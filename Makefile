@@ -29,7 +29,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c
 
-DISPLAY_SRC := display/framebuffer.c display/png.c
+DISPLAY_SRC := $(sort $(wildcard display/*.c))
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/screen.c \
@@ -43,7 +43,7 @@ SUPERVISOR_SRC := $(sort $(wildcard supervisor/*.c))
 
 AGENT_SRC := $(sort $(wildcard guest/*.c))
 
-VMM_LIBS        := -lfdt -ljansson -lspng -lz -lxxhash -lpthread
+VMM_LIBS        := -lfdt -ljansson -ldeflate -lxxhash -lpthread
 SUPERVISOR_LIBS := -ljansson
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxcb-keysyms -lxkbcommon
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * framebuffer.h - a guest's screen as it lies in guest memory: the XWD file that `Xvfb -fbdir` keeps
- * up to date, page by page (X11/XWDFile.h).
+ * up to date, page by page (xwd.h).
  *
- * Any thread, one at a time per framebuffer. The guest is hostile and may be running: the header is
- * copied once, checked, and never looked at again; pixels are only ever read, whatever they are.
+ * Knows nothing of KVM: the VMM turns guest page numbers into host pointers, or refuses. One thread
+ * creates and destroys; any number may read in between. The guest is hostile and may be running:
+ * the header is copied once, checked, and never looked at again; pixels are only ever read, whatever
+ * they are.
  */
 #ifndef CLOCHE_DISPLAY_FRAMEBUFFER_H
 #define CLOCHE_DISPLAY_FRAMEBUFFER_H
@@ -20,14 +22,15 @@ struct framebuffer; /* opaque */
 
 /*
  * Makes a framebuffer of @count pages, in file order. Each pointer shows FRAMEBUFFER_PAGE_SIZE bytes
- * and is borrowed for the framebuffer's life; the array is copied. @width and @height are what was
- * announced and must be what the file says.
- * 0; -EINVAL: geometry out of range, a page that comes twice, a header that lies; -ENOMEM.
+ * and is borrowed for the framebuffer's life; the array is copied. NULL in it is a page that the
+ * VMM refused. @width and @height are what was announced and must be what the file says.
+ * 0; -EINVAL, with @err saying which: geometry out of range, more or fewer pages than the file
+ * takes, a page that comes twice or is NULL, a header that lies; -ENOMEM.
  */
 int framebuffer_create(const void *const *pages, size_t count, unsigned width, unsigned height,
                        struct framebuffer **out_fb, struct error *err);
 
-/* Takes NULL. */
+/* Frees it, not the guest's pages. Takes NULL. */
 void framebuffer_destroy(struct framebuffer *fb);
 
 unsigned framebuffer_width(const struct framebuffer *fb);
@@ -36,7 +39,11 @@ unsigned framebuffer_height(const struct framebuffer *fb);
 /* Bytes that framebuffer_read_rgb() writes: width * height * 3. */
 size_t framebuffer_rgb_size(const struct framebuffer *fb);
 
-/* Copies the screen as rows of R, G, B bytes, top left first. */
+/*
+ * Copies the screen as rows of R, G, B bytes, top left first. Can't fail and never blocks, whether
+ * the guest runs, is paused or has ended, as long as its pages are mapped. A screen that is being
+ * painted is read half-painted. 0.2 ms for 1280x800 when it is in the cache.
+ */
 void framebuffer_read_rgb(const struct framebuffer *fb, uint8_t *out_rgb);
 
 #endif
