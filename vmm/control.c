@@ -377,9 +377,9 @@ static void verb_screenshot(struct client *client, json_int_t id, struct wire_me
 {
 	const json_t *member = json_object_get(message->object, "format");
 	const char *name = member ? json_string_value(member) : "png";
-	enum screen_format format;
+	enum screenshot_format format;
 
-	if (!name || !screen_parse_format(name, &format)) {
+	if (!name || screenshot_parse_format(name, &format)) {
 		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'format' must be png, rgb or hash");
 		return;
 	}

@@ -10,21 +10,16 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "display/framebuffer.h"
-#include "display/png.h"
 #include "lib/cleanup.h"
-#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/proto.h"
 #include "lib/wire.h"
@@ -33,11 +28,10 @@
 #include "vmm/vm.h"
 
 #define ATTACH_TIMEOUT_MS 30000
-#define NS_PER_US 1000
 
 struct shot {
 	struct shot *next;
-	enum screen_format format;
+	enum screenshot_format format;
 	screen_done *done;
 	void *arg;
 	json_t *reply; /* owned; filled by the display thread */
@@ -85,19 +79,6 @@ static struct shot *list_take(struct shot_list *list)
 	if (!list->head)
 		list->tail = &list->head;
 	return shot;
-}
-
-bool screen_parse_format(const char *name, enum screen_format *out_format)
-{
-	static const char *const names[] = { [SCREEN_PNG] = "png", [SCREEN_RGB] = "rgb",
-		                             [SCREEN_HASH] = "hash" };
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0) {
-			*out_format = (enum screen_format)i;
-			return true;
-		}
-	return false;
 }
 
 bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height)
@@ -197,70 +178,25 @@ void screen_attach(struct screen *screen)
 
 /* --- the display thread ---------------------------------------------------------------------- */
 
-static int into_memfd(const void *data, size_t size, int *out_fd)
-{
-	cleanup_fd int fd = memfd_create("cloche-screenshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	const uint8_t *at = data;
-
-	if (fd < 0)
-		return -errno;
-	while (size > 0) {
-		ssize_t done = write(fd, at, size);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		at += done;
-		size -= (size_t)done;
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) ||
-	    lseek(fd, 0, SEEK_SET))
-		return -errno;
-	*out_fd = steal_fd(&fd);
-	return 0;
-}
-
-static json_t *failure(const char *what, int code)
-{
-	return wire_reply_error(0, PROTO_ERR_FAILED, "%s: %s", what, strerror(-code));
-}
-
 static void take(const struct framebuffer *fb, struct shot *shot)
 {
-	size_t rgb_size = framebuffer_rgb_size(fb), size = rgb_size;
-	uint64_t start = clock_now_ns();
-	cleanup_free uint8_t *rgb = malloc(rgb_size);
-	cleanup_free void *png = NULL;
+	struct screenshot result = { .fd = -1 };
 	struct error err = { 0 };
 	char hash[20];
-	int ret = 0;
 
-	if (!rgb) {
-		shot->reply = failure("screenshot", -ENOMEM);
+	if (screenshot_take(fb, shot->format, &result, &err)) {
+		shot->reply = wire_reply_error(0, PROTO_ERR_FAILED, "%s", err.msg);
 		return;
 	}
-	framebuffer_read_rgb(fb, rgb);
-	snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)XXH3_64bits(rgb, rgb_size));
-	uint64_t read_done = clock_now_ns();
-	if (shot->format == SCREEN_PNG)
-		ret = png_encode_rgb(rgb, framebuffer_width(fb), framebuffer_height(fb), &png, &size, &err);
-	if (ret == 0 && shot->format != SCREEN_HASH)
-		ret = into_memfd(png ? png : rgb, size, &shot->fd);
-	if (ret) {
-		shot->reply = failure(err.msg[0] ? err.msg : "screenshot", ret);
-		return;
-	}
+	snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)result.hash);
+	shot->fd = steal_fd(&result.fd);
 	shot->reply = wire_reply_ok(0);
-	json_object_set_new(shot->reply, "width", json_integer(framebuffer_width(fb)));
-	json_object_set_new(shot->reply, "height", json_integer(framebuffer_height(fb)));
-	json_object_set_new(shot->reply, "size",
-	                    json_integer(shot->format == SCREEN_HASH ? 0 : (json_int_t)size));
+	json_object_set_new(shot->reply, "width", json_integer(result.width));
+	json_object_set_new(shot->reply, "height", json_integer(result.height));
+	json_object_set_new(shot->reply, "size", json_integer((json_int_t)result.size));
 	json_object_set_new(shot->reply, "hash", json_string(hash));
-	json_object_set_new(shot->reply, "read_us",
-	                    json_integer((json_int_t)((read_done - start) / NS_PER_US)));
-	json_object_set_new(shot->reply, "encode_us",
-	                    json_integer((json_int_t)((clock_now_ns() - read_done) / NS_PER_US)));
+	json_object_set_new(shot->reply, "read_us", json_integer((json_int_t)result.read_us));
+	json_object_set_new(shot->reply, "encode_us", json_integer((json_int_t)result.encode_us));
 }
 
 static void *display_main(void *arg)
@@ -342,7 +278,7 @@ static void refuse(screen_done *done, void *arg, const char *code, const char *m
 	done(arg, wire_reply_error(0, code, "%s", message), -1);
 }
 
-void screen_shoot(struct screen *screen, enum screen_format format, screen_done *done, void *arg)
+void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done, void *arg)
 {
 	if (!screen->fb) {
 		refuse(done, arg, PROTO_ERR_NOT_READY, "the guest has no screen (yet): wait for display");
@@ -366,7 +302,8 @@ void screen_shoot(struct screen *screen, enum screen_format format, screen_done 
 	/* Without a thread nobody else touches the list, whose only member is this shot. */
 	screen->running = false;
 	list_take(&screen->waiting);
-	shot->reply = failure("cannot start the display thread", ret);
+	shot->reply = wire_reply_error(0, PROTO_ERR_FAILED, "cannot start the display thread: %s",
+	                               strerror(-ret));
 	deliver(screen, shot);
 }
 

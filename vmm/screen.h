@@ -11,10 +11,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "display/screenshot.h"
+
 struct screen; /* opaque */
 struct vm;
-
-enum screen_format { SCREEN_PNG, SCREEN_RGB, SCREEN_HASH };
 
 #define SCREEN_SHOTS_MAX 16 /* waiting at once */
 
@@ -34,9 +34,7 @@ void screen_attach(struct screen *screen);
 /* The size of the attached screen. False: none is attached. */
 bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height);
 
-bool screen_parse_format(const char *name, enum screen_format *out_format);
-
 /* Takes a picture; @done is called exactly once, later or at once. Works while paused. */
-void screen_shoot(struct screen *screen, enum screen_format format, screen_done *done, void *arg);
+void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done, void *arg);
 
 #endif
