@@ -46,7 +46,7 @@ AGENT_SRC := $(sort $(wildcard guest/*.c))
 
 VMM_LIBS        := -lfdt -ljansson -ldeflate -lxxhash -lpthread
 SUPERVISOR_LIBS := -ljansson
-AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxcb-keysyms -lxkbcommon
+AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
