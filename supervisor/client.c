@@ -92,11 +92,11 @@ static int call_failed(struct client *client, int rc, const char *verb, const st
 		if (session_open_vmm(client->session, &pidfd) < 0 ||
 		    process_wait_ended(pidfd, 2000))
 			return session_is_dead(client->session, failure);
-		return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED,
+		return failure_set(failure, STATUS_FAILED, CODE_BROKEN,
 		                   "session '%s' closed the connection (%s)", client->session->name,
 		                   verb);
 	}
-	return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED, "%s: %s", verb, err->msg);
+	return failure_set(failure, STATUS_FAILED, CODE_BROKEN, "%s: %s", verb, err->msg);
 }
 
 /* A reply that says no. */

@@ -171,7 +171,7 @@ static int take_piece(struct copy *copy, struct hostfile *file, mode_t *mode,
 	if (copy->done == copy->size)
 		return 0;
 	if (take == 0)
-		return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED,
+		return failure_set(failure, STATUS_FAILED, CODE_BROKEN,
 		                   "%.200s ends at byte %llu of %llu; did it shrink meanwhile?",
 		                   copy->guest_path, (unsigned long long)copy->done,
 		                   (unsigned long long)copy->size);

@@ -167,7 +167,7 @@ static int print_reply(const struct invocation *inv, const struct wire_message *
 	int status = exec_status_of_reply(reply->object);
 
 	if (out + err != reply->blob_size || status < 0)
-		return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED,
+		return failure_set(failure, STATUS_FAILED, CODE_BROKEN,
 		                   "exec: the guest's answer makes no sense");
 	if (inv->json ? print_json(reply, out, failure) < 0 : print_text(reply, out, failure) < 0)
 		return -1;

@@ -27,10 +27,11 @@ int exec_status_of_reply(const json_t *reply)
 
 int exec_status_of_failure(int status, const char *code)
 {
-	/* Other failures that have these codes came about on the host, with another status. */
+	/* These are the agent's own words for execve(2)'s; failures of the host have other codes. */
 	if (status == STATUS_FAILED && strcmp(code, PROTO_ERR_NOT_FOUND) == 0)
 		return STATUS_EXEC_NOT_FOUND;
-	if (status == STATUS_FAILED && strcmp(code, PROTO_ERR_DENIED) == 0)
+	if (status == STATUS_FAILED &&
+	    (strcmp(code, PROTO_ERR_DENIED) == 0 || strcmp(code, PROTO_ERR_FAILED) == 0))
 		return STATUS_EXEC_DENIED;
 	return STATUS_EXEC_FAILED;
 }

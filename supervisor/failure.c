@@ -43,7 +43,7 @@ int failure_set_error(struct failure *failure, int status, const char *code, con
 
 int failure_set_nomem(struct failure *failure)
 {
-	return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED, "out of memory");
+	return failure_set(failure, STATUS_FAILED, CODE_HOST, "out of memory");
 }
 
 int failure_status_of_code(const char *code, const char **out_code)

@@ -34,6 +34,8 @@
 #define CODE_DEAD "dead"
 #define CODE_HOST "host"       /* this host cannot do it; `cloche doctor` says why */
 #define CODE_CRASHED "crashed" /* the guest panicked, faulted or confused KVM */
+#define CODE_BROKEN "broken"   /* the VMM or agent answered nonsense, or hung up */
+#define CODE_EXISTS "exists"   /* the session's name is taken */
 #define CODE_INTERRUPTED "interrupted"
 
 struct failure {

@@ -177,12 +177,12 @@ static int name_is_taken(const char *name, struct failure *failure)
 	if (session_open(name, &session, failure) < 0)
 		return -1;
 	if (session_is_starting(&session) || session_open_vmm(&session, &pidfd) == 0)
-		return failure_set(failure, STATUS_FAILED, "exists",
+		return failure_set(failure, STATUS_FAILED, CODE_EXISTS,
 		                   "there is a session '%s' already; take another name or "
 		                   "`cloche kill %s`",
 		                   name, name);
 	session_explain_end(&session, why, sizeof(why), NULL);
-	return failure_set(failure, STATUS_FAILED, "exists",
+	return failure_set(failure, STATUS_FAILED, CODE_EXISTS,
 	                   "a session '%s' is there, dead (%s); clear it away: cloche kill %s",
 	                   name, why, name);
 }

@@ -28,7 +28,7 @@ void shot_finish(struct shot *shot)
 
 static int bad_shot(struct failure *failure)
 {
-	return failure_set(failure, STATUS_FAILED, PROTO_ERR_FAILED,
+	return failure_set(failure, STATUS_FAILED, CODE_BROKEN,
 	                   "screenshot: the VMM sent no sound picture");
 }
 

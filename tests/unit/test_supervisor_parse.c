@@ -416,7 +416,9 @@ static void test_exec_statuses(void **state)
 	}
 	assert_int_equal(exec_status_of_failure(STATUS_FAILED, PROTO_ERR_NOT_FOUND), 127);
 	assert_int_equal(exec_status_of_failure(STATUS_FAILED, PROTO_ERR_DENIED), 126);
-	assert_int_equal(exec_status_of_failure(STATUS_FAILED, PROTO_ERR_FAILED), 125);
+	assert_int_equal(exec_status_of_failure(STATUS_FAILED, PROTO_ERR_FAILED), 126);
+	assert_int_equal(exec_status_of_failure(STATUS_FAILED, CODE_BROKEN), 125);
+	assert_int_equal(exec_status_of_failure(STATUS_FAILED, PROTO_ERR_BUSY), 125);
 	assert_int_equal(exec_status_of_failure(STATUS_NO_SESSION, CODE_NO_SESSION), 125);
 	assert_int_equal(exec_status_of_failure(STATUS_USAGE, CODE_USAGE), 125);
 }
