@@ -92,9 +92,12 @@ struct wire_conn {
 	struct wire_parser parser;
 	struct wire_chunk *head, *tail; /* owned: the send queue */
 	size_t queued;                  /* bytes in it, at most WIRE_QUEUE_MAX */
-	int received_fd;                /* owned: came with bytes not yet made into a message */
 	uint64_t received;              /* bytes of stream read so far */
-	uint64_t received_fd_end;       /* "received" right after the read that brought the fd */
+	struct wire_arrival {
+		int fd;       /* owned */
+		uint64_t end; /* "received" right after the read that brought it */
+	} arrivals[2]; /* fds whose messages aren't taken yet: the open one's, the next one's */
+	unsigned int arrival_count;
 	bool eof;
 };
 
@@ -111,10 +114,7 @@ void wire_conn_finish(struct wire_conn *conn);
  */
 int wire_conn_read(struct wire_conn *conn, struct error *err);
 
-/*
- * Like wire_parser_next(), with the fd that came along. A second fd before the first one's message
- * is complete and taken kills the stream (-EPROTO, from wire_conn_read()).
- */
+/* Like wire_parser_next(), with the fd that came along; two with one message are -EPROTO. */
 int wire_conn_next(struct wire_conn *conn, struct wire_message *out_message, struct error *err);
 
 /*

@@ -5,7 +5,8 @@
  * Which message owns a file descriptor? A message with an fd is sent by sendmsg(2) of its own, the
  * fd on its first byte. Linux ends a recvmsg(2) behind the data that an fd came with, but may put
  * older bytes, the end of the message before, in front of them. So the *last* byte of such a read
- * belongs to the fd's message: it is the first message that reaches to received_fd_end.
+ * belongs to the fd's message: it is the first message that reaches to the arrival's end. The
+ * message before may have an fd too, hence two arrivals at most, if messages are taken after reads.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include "lib/wire.h"
 
 #define READ_STEP ((size_t)16 << 10)
+#define ARRIVALS_MAX (sizeof(((struct wire_conn *)NULL)->arrivals) / sizeof(struct wire_arrival))
 
 /* An encoded message in the send queue. */
 struct wire_chunk {
@@ -42,7 +44,7 @@ int wire_conn_init(struct wire_conn *conn, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	*conn = (struct wire_conn){ .fd = fd, .received_fd = -1 };
+	*conn = (struct wire_conn){ .fd = fd };
 	wire_parser_init(&conn->parser);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 		int rc = -errno;
@@ -67,11 +69,8 @@ static void drop_queue(struct wire_conn *conn)
 
 void wire_conn_finish(struct wire_conn *conn)
 {
-	/* One that was only zeroed has received_fd 0 and no bytes that could have brought it. */
-	if (conn->received > 0)
-		close_fd(&conn->received_fd);
-	conn->received_fd = -1;
-	conn->received = 0;
+	while (conn->arrival_count > 0)
+		close_fd(&conn->arrivals[--conn->arrival_count].fd);
 	drop_queue(conn);
 	wire_parser_finish(&conn->parser);
 	close_fd(&conn->fd);
@@ -79,36 +78,32 @@ void wire_conn_finish(struct wire_conn *conn)
 
 /*
  * Takes the fds out of a received message's control data: keeps one, closes the rest. Room for one
- * int is, by alignment, room for two, so a peer can deliver a second: that is a breach.
+ * int is, by alignment, room for two, so a peer can deliver a second: that is a breach. So is one
+ * more than there can be if messages are taken after each read.
  */
-static int take_fds(struct wire_conn *conn, struct msghdr *msg, bool *out_got, struct error *err)
+static int take_fds(struct wire_conn *conn, struct msghdr *msg, int *out_fd)
 {
 	bool breach = msg->msg_flags & MSG_CTRUNC;
+	cleanup_fd int taken = -1;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0);
 		     at += sizeof(int)) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-			if (conn->received_fd >= 0) {
-				close(fd);
-				breach = true;
-				continue;
-			}
-			conn->received_fd = fd;
-			*out_got = true;
+			breach |= taken >= 0;
+			close_fd(&taken);
+			memcpy(&taken, CMSG_DATA(c) + at, sizeof(int));
 		}
 	}
-	if (breach)
-		return error_set(err, -EPROTO, "more than one file descriptor with a message");
+	if (breach || (taken >= 0 && conn->arrival_count == ARRIVALS_MAX))
+		return -EPROTO;
+	*out_fd = steal_fd(&taken);
 	return 0;
 }
 
-/* One recvmsg(2). > 0: bytes taken; 0: nothing there; -ECONNRESET at the end; other -errno. */
-static ssize_t read_step(struct wire_conn *conn, size_t room, bool *out_got_fd, struct error *err)
+/* One recvmsg(2). > 0: bytes taken; 0: nothing there; -ECONNRESET: the end; other -errno. */
+static ssize_t read_step(struct wire_conn *conn, size_t room, int *out_fd, struct error *err)
 {
 	uint8_t data[READ_STEP];
 	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
@@ -127,23 +122,22 @@ static ssize_t read_step(struct wire_conn *conn, size_t room, bool *out_got_fd, 
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		conn->eof = true;
+		return -ECONNRESET;
+	}
 	if (n < 0)
 		return error_set(err, -errno, "cannot read: %s", strerror(errno));
-	if (n == 0) {
-		conn->eof = true;
-		return error_set(err, -ECONNRESET, "the peer has closed%s",
-		                 conn->parser.used > conn->parser.start || conn->parser.object
-		                         ? " in the middle of a message"
-		                         : "");
-	}
-	conn->received += (uint64_t)n;
-	rc = take_fds(conn, &msg, out_got_fd, err);
+	rc = take_fds(conn, &msg, out_fd);
 	if (rc < 0) {
 		conn->parser.failed = rc;
-		return rc;
+		return error_set(err, rc, "more than one file descriptor with a message");
 	}
-	if (*out_got_fd)
-		conn->received_fd_end = conn->received;
+	conn->received += (uint64_t)n;
+	if (*out_fd >= 0) {
+		conn->arrivals[conn->arrival_count].fd = *out_fd;
+		conn->arrivals[conn->arrival_count++].end = conn->received;
+	}
 	rc = wire_parser_push(&conn->parser, data, (size_t)n, err);
 	return rc < 0 ? rc : n;
 }
@@ -151,30 +145,54 @@ static ssize_t read_step(struct wire_conn *conn, size_t room, bool *out_got_fd, 
 int wire_conn_read(struct wire_conn *conn, struct error *err)
 {
 	size_t total = 0;
-	bool got_fd = false;
+	int fd = -1;
 
-	if (conn->eof)
-		return error_set(err, -ECONNRESET, "the peer has closed");
-	while (total < WIRE_READ_MAX && !got_fd) {
-		ssize_t n = read_step(conn, WIRE_READ_MAX - total, &got_fd, err);
+	while (total < WIRE_READ_MAX && fd < 0 && !conn->eof) {
+		ssize_t n = read_step(conn, WIRE_READ_MAX - total, &fd, err);
 
-		/* The end comes again at the next call, after the messages before it are taken. */
-		if (n == 0 || (n == -ECONNRESET && total > 0))
+		if (n == 0 || n == -ECONNRESET)
 			break;
 		if (n < 0)
 			return (int)n;
 		total += (size_t)n;
 	}
+	/* The end is told at the call after, when the messages before it have been taken. */
+	if (total == 0 && conn->eof)
+		return error_set(err, -ECONNRESET, "the peer has closed%s",
+		                 conn->parser.used > conn->parser.start || conn->parser.object
+		                         ? " in the middle of a message"
+		                         : "");
 	return (int)total;
+}
+
+/* Gives @message the fd that came with it. */
+static int hand_over_fd(struct wire_conn *conn, struct wire_message *message)
+{
+	if (conn->arrival_count == 0 || conn->parser.consumed < conn->arrivals[0].end)
+		return 0;
+	message->fd = conn->arrivals[0].fd;
+	conn->arrivals[0] = conn->arrivals[1];
+	conn->arrival_count--;
+	if (conn->arrival_count > 0 && conn->parser.consumed >= conn->arrivals[0].end)
+		return -EPROTO;
+	return 0;
 }
 
 int wire_conn_next(struct wire_conn *conn, struct wire_message *out_message, struct error *err)
 {
-	int rc = wire_parser_next(&conn->parser, out_message, err);
+	struct wire_message message = WIRE_MESSAGE_INIT;
+	int rc = wire_parser_next(&conn->parser, &message, err);
 
-	if (rc == 1 && conn->received_fd >= 0 && conn->parser.consumed >= conn->received_fd_end)
-		out_message->fd = steal_fd(&conn->received_fd);
-	return rc;
+	if (rc <= 0)
+		return rc;
+	rc = hand_over_fd(conn, &message);
+	if (rc < 0) {
+		conn->parser.failed = rc;
+		wire_message_finish(&message);
+		return error_set(err, rc, "more than one file descriptor with a message");
+	}
+	*out_message = message;
+	return 1;
 }
 
 /* Sends some of @chunk. > 0: bytes taken; 0: the socket is full; -errno. */
