@@ -452,7 +452,7 @@ static void connection_open(struct channel *channel)
 	loop_watch_remove(loop, &channel->watch);
 	channel->state = OPEN;
 	channel->opened_ns = clock_now_ns();
-	channel->conn = (struct wire_conn){ .fd = -1, .received_fd = -1 };
+	channel->conn = (struct wire_conn){ .fd = -1 };
 	ret = wire_conn_init(&channel->conn, steal_fd(&channel->connecting_fd));
 	if (ret == 0)
 		ret = loop_watch_add(loop, &channel->watch, channel->conn.fd, EPOLLIN,

@@ -46,7 +46,6 @@ int agent_create(struct loop *loop, const struct agent_handlers *handlers, struc
 	agent->loop = loop;
 	agent->handlers = *handlers;
 	agent->conn.fd = -1;
-	agent->conn.received_fd = -1;
 	agent->complaints = (struct log_limit)LOG_LIMIT_INIT;
 	*out_agent = agent;
 	return 0;
