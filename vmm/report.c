@@ -77,7 +77,11 @@ static void log_ending(const struct vm_ending *ending, const char *console)
 	if (ending->pc)
 		log_error("RIP 0x%llx on vCPU %d", (unsigned long long)ending->pc, ending->vcpu);
 	if (console[0])
-		log_error("last console lines:\n%s", console);
+		log_error("last console lines:");
+	for (size_t n; *console; console += n + (console[n] == '\n')) {
+		n = strcspn(console, "\n");
+		log_error("| %.*s", (int)n, console);
+	}
 }
 
 /*

@@ -227,6 +227,19 @@ static void on_out(struct loop_watch *watch, uint32_t events)
 	drain(serial);
 }
 
+/* Sets *out_created to @path when the file wasn't there before. */
+static int open_file(const char *path, const char **out_created)
+{
+	const int flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+
+	if (fd >= 0)
+		*out_created = path;
+	else if (errno == EEXIST)
+		fd = open(path, flags);
+	return fd;
+}
+
 static int open_out(struct serial *serial, const char *path, struct error *err)
 {
 	struct stat st;
@@ -236,8 +249,7 @@ static int open_out(struct serial *serial, const char *path, struct error *err)
 		if (serial->out_fd < 0)
 			return error_set(err, -errno, "cannot use stdout: %s", strerror(errno));
 	} else {
-		serial->out_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
-		                                    O_CLOEXEC, 0600);
+		serial->out_fd = open_file(path, &serial->created);
 		if (serial->out_fd < 0)
 			return error_set(err, -errno, "cannot write console file %s: %s", path,
 			                 strerror(errno));
@@ -278,9 +290,18 @@ int serial_init(struct serial *serial, struct loop *loop, struct irq_line *irq, 
 		ret = watch_out(serial, err);
 	if (ret == 0)
 		ret = loop_watch_add(loop, &serial->wake, serial->wake_fd, EPOLLIN, on_wake);
-	if (ret)
+	if (ret) {
+		serial_discard(serial);
 		serial_finish(serial);
+	}
 	return ret;
+}
+
+void serial_discard(struct serial *serial)
+{
+	if (serial->created)
+		unlink(serial->created);
+	serial->created = NULL;
 }
 
 void serial_finish(struct serial *serial)

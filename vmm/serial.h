@@ -37,15 +37,20 @@ struct serial {
 	int wake_fd; /* owned eventfd */
 	int out_fd;  /* owned */
 	bool out_is_file;
+	const char *created; /* borrowed: path of the console file if serial_init() made it */
 	uint64_t file_size;
 };
 
 /*
- * Prepares the device; output goes to @path, a new or empty regular file, or to stdout for "-".
+ * Prepares the device; output goes to @path (borrowed), a new or empty regular file, or to stdout
+ * for "-".
  * 0 or -errno with @err.
  */
 int serial_init(struct serial *serial, struct loop *loop, struct irq_line *irq, const char *path,
                 struct error *err);
+
+/* Takes back a console file that serial_init() made: for a start that fails later on. */
+void serial_discard(struct serial *serial);
 
 /* Moves out what can be moved without waiting, then closes. Takes a zeroed struct. */
 void serial_finish(struct serial *serial);

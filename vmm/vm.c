@@ -358,6 +358,8 @@ void vm_destroy(struct vm *vm)
 	screen_destroy(vm->screen);
 	control_destroy(vm->control);
 	vcpu_group_finish(&vm->vcpus);
+	if (!atomic_load(&vm->stages[STAGE_ENTRY]))
+		serial_discard(&vm->serial);
 	devices_destroy(vm);
 	kvm_close(&vm->kvm);
 	if (vm->image_host)
