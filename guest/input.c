@@ -135,7 +135,7 @@ static int worker_start(struct input *input)
 		close_fd(&ends[0]);
 		return (int)pid;
 	}
-	input->conn = (struct wire_conn){ .fd = -1, .received_fd = -1 };
+	input->conn = (struct wire_conn){ .fd = -1 };
 	ret = wire_conn_init(&input->conn, ends[0]);
 	if (ret == 0) {
 		input->connected = true;

@@ -352,7 +352,7 @@ static bool x_open(struct worker *worker, uint32_t display)
 
 void input_worker(int fd, uint32_t display)
 {
-	struct worker worker = { .wire = { .fd = -1, .received_fd = -1 } };
+	struct worker worker = { .wire = { .fd = -1 } };
 
 	if (wire_conn_init(&worker.wire, fd) < 0 || loop_create(&worker.loop) < 0 ||
 	    !x_open(&worker, display))
