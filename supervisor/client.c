@@ -3,7 +3,8 @@
  * client.c - see client.h. Single thread.
  *
  * The VMM answers a request that takes too long with an error of its own, which says what was
- * waited for; GRACE_MS gives that answer the time to arrive. Only a VMM that hangs lets it pass.
+ * waited for; the grace gives that answer the time to arrive, and the VMM the time to give the
+ * agent some of its own. Only a VMM that hangs lets it pass.
  */
 #include "supervisor/client.h"
 
@@ -19,7 +20,8 @@
 #include "lib/sock.h"
 #include "supervisor/process.h"
 
-#define GRACE_MS 5000u
+#define GRACE_MS 1000u
+#define AGENT_GRACE_MS 5000u
 #define TICK_MS 100u
 #define STATUS_TIMEOUT_MS 5000u
 
@@ -99,16 +101,18 @@ static int call_failed(struct client *client, int rc, const char *verb, const st
 	return failure_set(failure, STATUS_FAILED, CODE_BROKEN, "%s: %s", verb, err->msg);
 }
 
-/* A reply that says no. */
+/* A reply that says no. The agent begins its messages with the verb, the VMM doesn't. */
 static int refused(const json_t *reply, const char *verb, struct failure *failure)
 {
 	const json_t *error = json_object_get(reply, "error");
 	const char *message = client_string(error, "message");
+	size_t size = strlen(verb);
+	bool says_verb = strncmp(message, verb, size) == 0 && message[size] == ':';
 	const char *code;
 	int status = failure_status_of_code(client_string(error, "code"), &code);
 
-	return failure_set(failure, status, code, "%s: %s", verb,
-	                   *message ? message : "refused without a reason");
+	return failure_set(failure, status, code, "%s%s%s", says_verb ? "" : verb,
+	                   says_verb ? "" : ": ", *message ? message : "refused without a reason");
 }
 
 /* Sleeps until the socket or the interrupt is ready, or a tick is due. 0, -EINTR, -ETIMEDOUT. */
@@ -155,9 +159,9 @@ static int take_reply(struct client *client, json_int_t id, struct wire_message 
 
 /* Sends and waits. 0 or -errno. */
 static int exchange(struct client *client, json_t *request, const void *blob, size_t blob_size,
-                    uint64_t timeout_ms, struct wire_message *out_reply, struct error *err)
+                    uint64_t wait_ms, struct wire_message *out_reply, struct error *err)
 {
-	uint64_t deadline_ns = clock_now_ns() + (timeout_ms + GRACE_MS) * NS_PER_MS;
+	uint64_t deadline_ns = clock_now_ns() + wait_ms * NS_PER_MS;
 	int sent = wire_conn_send(&client->conn, request, blob, blob_size, -1);
 	int rc;
 
@@ -194,7 +198,8 @@ int client_call(struct client *client, json_t *request, const void *blob, size_t
 	if (!request || json_object_set_new(request, "id", json_integer(client->last_id)) < 0 ||
 	    json_object_set_new(request, "timeout_ms", json_integer((json_int_t)timeout_ms)) < 0)
 		return failure_set_nomem(failure);
-	rc = exchange(client, owned, blob, blob_size, timeout_ms, &reply, &err);
+	rc = exchange(client, owned, blob, blob_size,
+	              timeout_ms + (inner ? AGENT_GRACE_MS : GRACE_MS), &reply, &err);
 	if (rc == -EINTR)
 		return failure_set(failure, STATUS_FAILED, CODE_INTERRUPTED, "interrupted");
 	if (rc < 0)

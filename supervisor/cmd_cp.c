@@ -153,7 +153,10 @@ static int take_piece(struct copy *copy, struct hostfile *file, mode_t *mode,
 		return -1;
 	if (copy->done == 0) {
 		size = client_integer(reply.object, "size", 0, INT64_MAX, -1);
-		if (size < 0 || (uint64_t)size > copy->max)
+		if (size < 0)
+			return failure_set(failure, STATUS_FAILED, CODE_BROKEN,
+			                   "file: the guest's answer makes no sense");
+		if ((uint64_t)size > copy->max)
 			return failure_set(
 				failure, STATUS_FAILED, PROTO_ERR_TOO_LARGE,
 				"%.200s is larger than %llu bytes; allow more with --max",

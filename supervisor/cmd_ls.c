@@ -171,13 +171,13 @@ static void format_browser(const json_t *entry, char out_cell[CELL_SIZE])
 {
 	const json_t *browser = json_object_get(entry, "browser");
 	const char *why = client_string(entry, "why");
+	const char *url = client_string(browser, "url");
 	const char *title = client_string(browser, "title");
 
 	if (*why)
 		snprintf(out_cell, CELL_SIZE, "(%s)", why);
 	else if (browser)
-		snprintf(out_cell, CELL_SIZE - 4, "%s%s%s", client_string(browser, "url"),
-		         *title ? "  " : "", title);
+		snprintf(out_cell, CELL_SIZE - 4, "%s%s%s", url, *url && *title ? "  " : "", title);
 	else
 		strcpy(out_cell, "-");
 	text_clean(out_cell);

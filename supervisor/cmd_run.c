@@ -284,30 +284,33 @@ static int finish_failed(struct run *run, struct failure *failure)
 	return -1;
 }
 
-/* Stages in their order; "at" is since the VMM was started. */
+#define STAGES_MAX 6
+#define STAGE_AT_MAX ((json_int_t)1 << 32)
+
+/* Stages in their order; "at" is milliseconds since the VMM was started. */
 struct stage {
 	const char *name, *key;
 	json_int_t at;
 };
 
-static size_t collect_stages(const struct run *run, struct stage out_stages[6])
+static size_t collect_stages(const struct run *run, struct stage out_stages[STAGES_MAX])
 {
-	static const char *const known[][2] = { { "vmm", "vmm_ms" },
-		                                { "kernel", "entry_ms" },
-		                                { "agent", "agent_ms" },
-		                                { "display", "display_ms" },
-		                                { "browser", "browser_ms" } };
+	static const char *const known[][2] = {
+		{ "kernel", "entry_ms" },
+		{ "agent", "agent_ms" },
+		{ "display", "display_ms" },
+		{ "browser", "browser_ms" },
+	};
 	const json_t *stages = json_object_get(run->status, "stages");
-	json_int_t began = client_integer(run->status, "started_ns", 0, INT64_MAX, 0);
-	json_int_t offset = began - (json_int_t)run->launch.started_ns;
+	json_int_t launched = (json_int_t)run->launch.started_ns;
+	json_int_t began = client_integer(run->status, "started_ns", launched, INT64_MAX, launched);
+	/* What passed between our fork and the VMM's own first look at the clock. */
+	json_int_t offset = (began - launched) / (json_int_t)NS_PER_MS;
 	size_t count = 0;
 
-	/* What passed between our fork and the VMM's own first look at the clock. */
-	offset = began > 0 && offset > 0 && offset < (json_int_t)NS_PER_S * 10
-	                 ? offset / (json_int_t)NS_PER_MS
-	                 : 0;
+	out_stages[count++] = (struct stage){ "vmm", "vmm_ms", offset };
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		json_int_t at = client_integer(stages, known[i][1], 0, 1ll << 40, -1);
+		json_int_t at = client_integer(stages, known[i][1], 0, STAGE_AT_MAX, -1);
 
 		if (at >= 0)
 			out_stages[count++] =
@@ -361,7 +364,7 @@ static void print_json(const struct run *run, const struct stage *stages, size_t
 
 static int start_session(struct run *run, const char *name, struct failure *failure)
 {
-	struct stage stages[6];
+	struct stage stages[STAGES_MAX];
 	size_t count;
 
 	if (check_host(&run->plan, failure) < 0 || watch_signals(run, failure) < 0 ||
@@ -370,8 +373,8 @@ static int start_session(struct run *run, const char *name, struct failure *fail
 	if (bring_up(run, failure) < 0)
 		return finish_failed(run, failure);
 	output_progress_clear(run->inv);
-	launch_release(&run->launch);
 	count = collect_stages(run, stages);
+	launch_release(&run->launch);
 	if (run->inv->json)
 		print_json(run, stages, count);
 	else

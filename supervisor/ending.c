@@ -118,7 +118,7 @@ static void explain_log(const struct session *session, char *out_text, size_t si
 		if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
 			line += strlen(prefixes[i]);
 	}
-	snprintf(out_text, size, "%s", *line ? line : "it ended without a word");
+	snprintf(out_text, size, "%s", *line ? line : "it ended without a word; was it killed?");
 }
 
 void session_explain_end(const struct session *session, char *out_text, size_t size,

@@ -228,7 +228,7 @@ static void test_explain_end(void **state)
 
 	(void)state;
 	assert_int_equal(session_create("a", &session, &failure), 0);
-	check_end(&session, "it ended without a word");
+	check_end(&session, "it ended without a word; was it killed?");
 	write_file("cloche/a/vmm.log",
 	           "cloche-vmm: info: up\ncloche-vmm: error: no \033[31mmemory\n\n");
 	check_end(&session, "no  [31mmemory");
