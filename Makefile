@@ -104,6 +104,10 @@ demo: ## boots a guest, fills in a form in its browser, takes its picture: demo/
 	@$(MAKE) --no-print-directory all images
 	@scripts/demo
 
+# --- tests -----------------------------------------------------------------------------------
+
+include tests/tests.mk
+
 # --- housekeeping ----------------------------------------------------------------------------
 
 .PHONY: install

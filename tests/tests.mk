@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# tests.mk - units, native-bed tests, and both once more under sanitizers. Part of the Makefile.
+#
+# A cmocka unit is tests/unit/test_NAME.c and one line here:
+#
+#	unit_test_NAME_SRC := the sources it tests, lib/ apart
+#
+# and, where it needs them, _LIBS (beyond jansson and cmocka) and _WRAP (calls that it replaces by
+# __wrap_…). Everything of lib/ that is used gets linked by itself.
+
+unit_test_lib_error_SRC :=
+unit_test_lib_log_SRC :=
+unit_test_lib_loop_SRC :=
+unit_test_lib_sock_SRC :=
+unit_test_lib_wire_conn_SRC :=
+unit_test_lib_wire_conn_WRAP := recvmsg sendmsg
+unit_test_lib_wire_parser_SRC :=
+unit_test_lib_wire_parser_WRAP := malloc realloc
+
+unit_test_guest_cdp_SRC := guest/cdp.c
+unit_test_guest_files_SRC := guest/paths.c guest/xwd.c
+unit_test_guest_input_SRC := guest/keys.c guest/steps.c guest/text.c
+unit_test_guest_input_LIBS := -lxkbcommon
+unit_test_guest_options_SRC := guest/options.c guest/environment.c
+
+SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC))
+unit_test_supervisor_actions_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_parse_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_session_SRC := $(SUPERVISOR_UNDER_TEST)
+
+DISPLAY_LIBS := -ldeflate -lspng -lxxhash
+unit_test_display_framebuffer_SRC := $(DISPLAY_SRC)
+unit_test_display_framebuffer_LIBS := $(DISPLAY_LIBS)
+unit_test_display_framebuffer_WRAP := malloc calloc
+unit_test_display_png_SRC := $(DISPLAY_SRC)
+unit_test_display_png_LIBS := $(DISPLAY_LIBS)
+unit_test_display_png_WRAP := malloc mmap
+unit_test_display_screenshot_SRC := $(DISPLAY_SRC)
+unit_test_display_screenshot_LIBS := $(DISPLAY_LIBS)
+unit_test_display_screenshot_WRAP := memfd_create write
+unit_test_display_xwd_SRC := $(DISPLAY_SRC)
+unit_test_display_xwd_LIBS := $(DISPLAY_LIBS)
+
+UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))
+UNIT_PROGRAMS := $(addprefix $(B)/tests/unit_,$(UNIT_TESTS))
+
+# The archive lets a unit take from lib/ what it uses and nothing else.
+$(B)/tests/lib.a: $(call objects,$(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define unit_rule
+$(B)/tests/unit_$(1): $(call objects,tests/unit/test_$(1).c $(unit_test_$(1)_SRC)) $(B)/tests/lib.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) $(addprefix -Wl$(comma)--wrap=,$(unit_test_$(1)_WRAP)) -o $$@ $$^ \
+		$(unit_test_$(1)_LIBS) -ljansson -lcmocka -lpthread
+endef
+comma := ,
+$(foreach name,$(UNIT_TESTS),$(eval $(call unit_rule,$(name))))
+
+# The guest of the native-bed tests: no libc, no host flags, linked for its place in guest RAM.
+NATIVE_GUEST_SRC := start.S main.c runtime.c virtio.c basic.c devices.c
+NATIVE_GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -O2 -g $(WARN) -MMD -MP -ffreestanding -fno-pie \
+                       -fno-stack-protector -fcf-protection=none -mno-red-zone -mgeneral-regs-only \
+                       -fno-asynchronous-unwind-tables
+NATIVE_GUEST_OBJ := $(patsubst %,$(B)/obj/tests/native/guest/%.o,$(basename $(NATIVE_GUEST_SRC)))
+
+$(B)/obj/tests/native/guest/%.o: tests/native/guest/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(NATIVE_GUEST_CFLAGS) -c -o $@ $<
+
+$(B)/obj/tests/native/guest/%.o: tests/native/guest/%.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) $(NATIVE_GUEST_CFLAGS) -c -o $@ $<
+
+$(B)/tests/native-guest: tests/native/guest/guest.ld $(NATIVE_GUEST_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
+		-Wl,-T,$< -o $@ $(NATIVE_GUEST_OBJ)
+
+NATIVE_PROGRAMS := $(B)/bin/cloche-vmm $(B)/tests/native-guest
+NATIVE_TESTS := tests/native/run.py
+
+.PHONY: tests
+tests: $(UNIT_PROGRAMS) $(NATIVE_PROGRAMS)
+
+.PHONY: check-unit
+check-unit: ## cmocka units, one program a module
+	@scripts/setup build check
+	@$(MAKE) --no-print-directory $(UNIT_PROGRAMS)
+	@scripts/run-tests $(UNIT_PROGRAMS)
+
+.PHONY: check-native
+check-native: ## cloche-vmm on this host's own /dev/kvm, with a guest that needs only ring 3
+	@scripts/setup build check
+	@$(MAKE) --no-print-directory $(NATIVE_PROGRAMS)
+	@CLOCHE_BUILD=$(B) scripts/run-tests $(NATIVE_TESTS)
+
+# A second build beside the first; what a sanitizer finds fails the test that it happens in.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+.PHONY: check-asan
+check-asan: ## units and native-bed tests once more, under the address and undefined sanitizers
+	@scripts/setup build check
+	@$(MAKE) --no-print-directory B=$(B)/asan SAN='$(SANITIZE)' HARDEN=-fPIE OPT='-O1 -g' tests
+	@CLOCHE_BUILD=$(B)/asan scripts/run-tests \
+		$(patsubst $(B)/%,$(B)/asan/%,$(UNIT_PROGRAMS)) $(NATIVE_TESTS)
