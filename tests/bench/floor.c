@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * floor.c - the least that KVM asks for before a guest's first exit: the yardstick of
+ * start.vs_floor. A VM, split irqchip, one memory slot over a private mapping of a template, one
+ * vCPU with its state set, KVM_RUN. No options, no devices, no threads, no files.
+ *
+ *	floor prepare FD SIZE	writes the template: tables and code for a guest in ring 3
+ *	floor run FD SIZE	runs it; prints CLOCK_MONOTONIC in ns at open of /dev/kvm, first exit
+ *
+ * FD is an open memfd, SIZE its bytes. The guest is the one of guest.c, as bytes.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "lib/clock.h"
+
+/* Guest addresses in the template. */
+#define GDT 0x1000u
+#define TSS 0x2000u
+#define PML4 0x8000u
+#define PDPT 0x9000u
+#define PD 0xa000u
+#define CODE 0x200000u
+
+#define USER_PAGE 0x7u /* present, writable, user */
+#define HUGE_PAGE 0x80u
+#define TSS_SIZE 0x68u
+#define TSS_IOMAP 0x66u
+#define TSS_LIMIT (TSS_SIZE + 8192u) /* a bit a port, and the closing byte */
+
+#define CODE_SEGMENT 0x00affb000000ffffull /* 64-bit, ring 3 */
+#define DATA_SEGMENT 0x00cff3000000ffffull /* ring 3 */
+#define TSS_SEGMENT (0x0000890000000000ull | (uint64_t)TSS << 16 | TSS_LIMIT)
+
+#define IOAPIC_PINS 24
+
+static void prepare(int fd, size_t size)
+{
+	static const uint8_t code[] = { 0xe6, 0x80 }; /* out %al, $0x80 */
+	uint8_t *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (ram == MAP_FAILED)
+		err(1, "mmap");
+	uint64_t *gdt = (uint64_t *)(void *)(ram + GDT);
+	uint64_t *pd = (uint64_t *)(void *)(ram + PD);
+	uint16_t iomap = TSS_SIZE;
+
+	gdt[2] = CODE_SEGMENT;
+	gdt[3] = DATA_SEGMENT;
+	gdt[4] = TSS_SEGMENT;
+	memcpy(ram + TSS + TSS_IOMAP, &iomap, sizeof(iomap));
+	ram[TSS + TSS_LIMIT] = 0xff;
+	*(uint64_t *)(void *)(ram + PML4) = PDPT | USER_PAGE;
+	*(uint64_t *)(void *)(ram + PDPT) = PD | USER_PAGE;
+	for (uint64_t i = 0; i < 512; i++)
+		pd[i] = i << 21 | HUGE_PAGE | USER_PAGE;
+	memcpy(ram + CODE, code, sizeof(code));
+}
+
+static void set_state(int vcpu)
+{
+	struct kvm_segment code = { .limit = 0xffffffff, .selector = 0x13, .type = 0xb, .present = 1,
+		                    .dpl = 3, .s = 1, .l = 1, .g = 1 };
+	struct kvm_segment data = { .limit = 0xffffffff, .selector = 0x1b, .type = 0x3, .present = 1,
+		                    .dpl = 3, .s = 1, .db = 1, .g = 1 };
+	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
+		err(1, "KVM_GET_SREGS");
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+	sregs.tr = (struct kvm_segment){ .base = TSS, .limit = TSS_LIMIT, .selector = 0x20,
+		                         .type = 0xb, .present = 1 };
+	sregs.gdt = (struct kvm_dtable){ .base = GDT, .limit = 0x2f };
+	sregs.cr3 = PML4;
+	sregs.cr4 |= 0x20;      /* PAE */
+	sregs.cr0 = 0x80010033; /* PG WP NE ET MP PE */
+	sregs.efer |= 0x500;    /* LMA LME */
+	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
+		err(1, "the vCPU's state");
+}
+
+static void run(int fd, size_t size)
+{
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
+	uint64_t opened_ns = clock_now_ns();
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (vm < 0 || ioctl(vm, KVM_ENABLE_CAP, &split))
+		err(1, "/dev/kvm");
+	void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+	if (ram == MAP_FAILED)
+		err(1, "mmap");
+	struct kvm_userspace_memory_region slot = { .memory_size = size,
+		                                    .userspace_addr = (uintptr_t)ram };
+	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot))
+		err(1, "KVM_SET_USER_MEMORY_REGION");
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (vcpu < 0 || run_size <= 0)
+		err(1, "KVM_CREATE_VCPU");
+	struct kvm_run *state =
+		mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	if (state == MAP_FAILED)
+		err(1, "mmap of the vCPU");
+	set_state(vcpu);
+	if (ioctl(vcpu, KVM_RUN, 0))
+		err(1, "KVM_RUN");
+	uint64_t exit_ns = clock_now_ns();
+
+	if (state->exit_reason != KVM_EXIT_IO || state->io.port != 0x80)
+		errx(1, "exit reason %u", state->exit_reason);
+	printf("%llu %llu\n", (unsigned long long)opened_ns, (unsigned long long)exit_ns);
+}
+
+int main(int argc, char *argv[])
+{
+	if (argc != 4)
+		errx(2, "usage: floor prepare|run FD SIZE");
+	int fd = atoi(argv[2]);
+	size_t size = strtoull(argv[3], NULL, 10);
+
+	if (strcmp(argv[1], "prepare") == 0)
+		prepare(fd, size);
+	else
+		run(fd, size);
+	return 0;
+}

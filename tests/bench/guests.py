@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""guests.py - one real guest under cloche-vmm, and the same guest under QEMU's microvm.
+
+Both classes have the same face: started at once, wait(stage) returns when the agent's "ready" event
+for that stage ("agent", "display", "browser") has come to the host, own_memory() is in bytes, end()
+leaves nothing behind. Times are the caller's.
+"""
+
+import json
+import pathlib
+import socket
+import subprocess
+import time
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+IMAGES = TREE / "build/images"
+MEMORY_MIB = 1024
+AGENT_PORT = 1024  # lib/proto.h
+STAGE_LIMIT_S = 600
+
+
+class GuestFailed(Exception):
+    pass
+
+
+def own_memory(pid, memory_mib, image):
+    """Private bytes of a process outside guest RAM and the root image's mapping."""
+    total, counted = 0, True
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            start, end = (int(part, 16) for part in words[0].split("-"))
+            is_image = len(words) > 5 and words[5] == image
+            counted = end - start < memory_mib << 20 and not is_image
+        elif counted and words[0] in ("Private_Clean:", "Private_Dirty:"):
+            total += int(words[1]) << 10
+    return total
+
+
+class Lines:
+    """JSON lines from a socket."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.pending = b""
+
+    def next(self):
+        while b"\n" not in self.pending:
+            data = self.connection.recv(65536)
+            if not data:
+                raise GuestFailed("the connection ended")
+            self.pending += data
+        line, self.pending = self.pending.split(b"\n", 1)
+        return json.loads(line)
+
+
+class Guest:
+    """A VMM's process, its folder and its console."""
+
+    def __init__(self, folder, argv):
+        self.folder = folder
+        self.started = time.monotonic()
+        self.log = open(folder / "log", "wb")
+        self.process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+
+    def own_memory(self):
+        return own_memory(self.process.pid, MEMORY_MIB, str((IMAGES / "root.erofs").resolve()))
+
+    def check_alive(self):
+        if self.process.poll() is None:
+            return
+        said = (self.folder / "log").read_text(errors="replace")[-2000:]
+        console = self.folder / "console"
+        last = console.read_text(errors="replace")[-2000:] if console.exists() else ""
+        raise GuestFailed(f"{self.process.args[0]} ended, status {self.process.returncode}\n"
+                          f"{said}\n{last}")
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class ClocheGuest(Guest):
+    def __init__(self, folder):
+        super().__init__(folder, [
+            TREE / "build/bin/cloche-vmm", "--kernel", IMAGES / "vmlinux",
+            "--initramfs", IMAGES / "initramfs.cpio", "--image", IMAGES / "root.erofs",
+            "--memory", f"{MEMORY_MIB}M", "--cpus", "1", "--console", folder / "console",
+            "--control", folder / "control", "--vsock", folder / "vsock",
+            "--report", folder / "report"])
+        self.control = None
+
+    def connect(self):
+        while self.control is None:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(self.folder / "control"))
+            except OSError:
+                connection.close()
+                self.check_alive()
+                time.sleep(0.01)
+                continue
+            connection.settimeout(STAGE_LIMIT_S + 10)
+            self.control = Lines(connection)
+
+    def call(self, request):
+        self.connect()
+        self.control.connection.sendall(json.dumps(dict(request, id=1)).encode() + b"\n")
+        while True:
+            reply = self.control.next()
+            if reply.get("id") == 1:
+                break
+        if not reply["ok"]:
+            self.check_alive()
+            raise GuestFailed(f"{request['verb']}: {reply['error']['message']}")
+        return reply
+
+    def wait(self, stage):
+        self.call({"verb": "wait", "for": stage, "timeout_ms": STAGE_LIMIT_S * 1000})
+
+    def settle(self):
+        """What a session does besides: a picture. Its file descriptor is dropped."""
+        self.call({"verb": "screenshot"})
+
+    def end(self):
+        super().end()
+        if self.control:
+            self.control.connection.close()
+
+
+class QemuGuest(Guest):
+    """QEMU's leanest documented microvm that has a serial console. It has no virtio-pmem."""
+
+    MACHINE = "microvm,accel=kvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off"
+    # What cloche-vmm composes, but for the place of the serial port.
+    COMMAND_LINE = ("console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable "
+                    "cloche.size=1280x800")
+
+    def __init__(self, folder, cid):
+        self.listener = socket.socket(socket.AF_VSOCK)
+        self.listener.bind((socket.VMADDR_CID_ANY, AGENT_PORT))
+        self.listener.listen(1)
+        self.listener.settimeout(1)
+        self.agent = None
+        self.ready = set()
+        super().__init__(folder, [
+            "qemu-system-x86_64", "-M", self.MACHINE, "-cpu", "host", "-smp", "1",
+            "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", IMAGES / "vmlinux", "-initrd", IMAGES / "initramfs.cpio",
+            "-append", self.COMMAND_LINE, "-serial", f"file:{folder}/console",
+            "-global", "virtio-mmio.force-legacy=false",
+            "-drive", f"if=none,id=root,format=raw,readonly=on,file={IMAGES / 'root.erofs'}",
+            "-device", "virtio-blk-device,drive=root", "-device", "virtio-rng-device",
+            "-device", f"vhost-vsock-device,guest-cid={cid}"])
+
+    def accept(self):
+        while self.agent is None:
+            try:
+                connection, _ = self.listener.accept()
+            except socket.timeout:
+                self.check_alive()
+                if time.monotonic() - self.started > STAGE_LIMIT_S:
+                    raise GuestFailed("no agent under QEMU") from None
+                continue
+            connection.settimeout(STAGE_LIMIT_S)
+            self.agent = Lines(connection)
+
+    def wait(self, stage):
+        self.accept()
+        while stage not in self.ready:
+            event = self.agent.next()
+            if event.get("event") == "ready":
+                self.ready.add(event["stage"])
+            elif event.get("event") == "died":
+                raise GuestFailed(f"{event.get('process')} died under QEMU")
+
+    def settle(self):
+        pass
+
+    def end(self):
+        super().end()
+        if self.agent:
+            self.agent.connection.close()
+        self.listener.close()

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""run.py - measures the benchmarks below, prints them as a table, keeps them in results.json.
+
+Each is measured in this run beside its yardstick, in turns, so that both meet the same machine.
+Absolute times drift from run to run; the ratio is what can be compared. To add one: write a
+function that returns (samples, yardstick samples) to native.py or nested.py, and a line to
+BENCHMARKS. Ids are for good: results of different versions are compared by them.
+
+Run it through scripts/bench, which builds what it needs.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import native  # noqa: E402
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Benchmark(typing.NamedTuple):
+    id: str
+    what: str
+    bed: str  # native: this host. nested: the emulated machine of scripts/testbed
+    unit: str
+    yardstick: str
+    goal: str  # "FIGURE <= LIMIT", FIGURE being a number of the result; "" for none
+    measure: typing.Optional[typing.Callable]  # native alone; nested.py knows its own by id
+
+
+BENCHMARKS = [
+    Benchmark("start.vs_floor",
+              "exec of cloche-vmm (512 MiB, console, control and vsock sockets) to the guest's first exit",
+              "native", "ms",
+              "a C program that does only what KVM asks for, over a 512 MiB template",
+              "ratio <= 2", native.start_vs_floor),
+    Benchmark("shot.png",
+              "a page in Chromium, 1280x800: guest pages to RGB, hash, PNG, sealed file",
+              "native", "ms", "libpng at its defaults, same pages",
+              "p50 <= 15", native.shot_page),
+    Benchmark("shot.png.noise",
+              "the same page under noise, nearly the worst that a screen can show",
+              "native", "ms", "libpng at its defaults, same pages", "", native.shot_noise),
+    Benchmark("boot.ready_vs_qemu",
+              "exec to agent ready: 1 CPU, 1 GiB, root image on pmem",
+              "nested", "s",
+              "QEMU's microvm: same kernel, initramfs and image (virtio-blk), 1 CPU, 1 GiB",
+              "ratio <= 0.8", None),
+    Benchmark("vmm.own_memory",
+              "private memory beyond guest RAM and root image, Chromium up, one screenshot taken",
+              "nested", "MiB", "QEMU's microvm, same guest, Chromium up",
+              "p50 <= 4", None),
+]
+
+
+def quantile(samples, q):
+    """The sample that q of all don't exceed; the lower of two in the middle."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, max(0, -int(-q * len(ordered) // 1) - 1))]
+
+
+def rounded(value):
+    return None if value is None else float(f"{value:.4g}")
+
+
+def judge(goal, result):
+    figure, _, limit = goal.partition(" <= ")
+    return result[figure] is not None and result[figure] <= float(limit)
+
+
+def make_result(bench, samples, yardstick):
+    p50 = quantile(samples, 0.5) if samples else None
+    yard50 = quantile(yardstick, 0.5) if yardstick else None
+    result = {
+        "id": bench.id, "what": bench.what, "bed": bench.bed, "unit": bench.unit,
+        "n": len(samples), "p50": rounded(p50),
+        "p99": rounded(quantile(samples, 0.99)) if samples else None,
+        "yardstick": bench.yardstick, "yardstick_p50": rounded(yard50),
+        "ratio": rounded(p50 / yard50) if p50 is not None and yard50 else None,
+        "goal": bench.goal or None,
+    }
+    result["met"] = judge(bench.goal, result) if bench.goal else None
+    return result
+
+
+def measure_nested(benches, out):
+    """One emulated machine for all of them; {id: [samples, yardstick samples]}. What was measured
+    before a failure counts, and shows as a smaller n."""
+    folder = out / "nested"
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = folder / "samples.json"
+    samples.unlink(missing_ok=True)
+    subprocess.run([TREE / "scripts/testbed", "--timeout", "3000", "python3", "tests/bench/nested.py",
+                    *(b.id for b in benches)],
+                   env=dict(os.environ, TESTBED_OUT=str(folder)), stdout=sys.stderr, check=False)
+    return json.loads(samples.read_text())
+
+
+def measure(benches, out):
+    """Yields (benchmark, samples, yardstick samples); both empty where measuring failed."""
+    tools = out / "bin"
+    for bench in (b for b in benches if b.bed == "native"):
+        print(f"{bench.id}: {bench.what}", file=sys.stderr, flush=True)
+        try:
+            yield (bench, *bench.measure(native.Tools(tools, TREE)))
+        except (OSError, subprocess.CalledProcessError, ValueError) as why:
+            print(f"{bench.id}: not measured: {native.explain(why)}", file=sys.stderr)
+            yield bench, [], []
+    nested = [b for b in benches if b.bed == "nested"]
+    if not nested:
+        return
+    for bench in nested:
+        print(f"{bench.id}: {bench.what}", file=sys.stderr, flush=True)
+    try:
+        measured = measure_nested(nested, out)
+    except (OSError, ValueError) as why:
+        print(f"nested: not measured: {native.explain(why)}", file=sys.stderr)
+        measured = {}
+    for bench in nested:
+        yield (bench, *measured.get(bench.id, [[], []]))
+
+
+def load(path):
+    try:
+        return {r["id"]: r for r in json.loads(path.read_text())}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def save(path, results):
+    """All that are known, in the order of the list above; a renamed file is a whole one."""
+    known = [b.id for b in BENCHMARKS]
+    ordered = sorted(results.values(),
+                     key=lambda r: known.index(r["id"]) if r["id"] in known else len(known))
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    temporary.replace(path)
+
+
+def show(results):
+    head = ["id", "bed", "n", "p50", "p99", "unit", "yardstick p50", "ratio", "goal", "met"]
+    rows = [head]
+    for r in results:
+        met = {True: "yes", False: "NO", None: ""}[r["met"]]
+        rows.append([r["id"], r["bed"], r["n"], r["p50"], r["p99"], r["unit"], r["yardstick_p50"],
+                     r["ratio"], r["goal"], met])
+    rows = [["-" if cell is None else f"{cell:g}" if isinstance(cell, float) else str(cell)
+             for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    numbers = {2, 3, 4, 6, 7}
+    for row in rows:
+        print("  ".join(cell.rjust(w) if i in numbers else cell.ljust(w)
+                        for i, (cell, w) in enumerate(zip(row, widths))).rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description="see scripts/bench --help")
+    parser.add_argument("--out", type=pathlib.Path, default=TREE / "build/bench")
+    parser.add_argument("--beds", action="store_true", help="name the beds that are needed, no more")
+    parser.add_argument("ids", nargs="*", metavar="ID")
+    args = parser.parse_args()
+    known = [b.id for b in BENCHMARKS]
+    for name in args.ids:
+        if name not in known:
+            parser.error(f"no benchmark '{name}'; there are: {' '.join(known)}")
+    benches = [b for b in BENCHMARKS if not args.ids or b.id in args.ids]
+    if args.beds:
+        print(*sorted({b.bed for b in benches}))
+        return 0
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "results.json"
+    results = load(path)
+    measured = []
+    for bench, samples, yardstick in measure(benches, args.out.resolve()):
+        results[bench.id] = make_result(bench, samples, yardstick)
+        measured.append(results[bench.id])
+        save(path, results)
+    show(measured)
+    return 0 if all(r["n"] for r in measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
