@@ -40,9 +40,19 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 
-SUPERVISOR_SRC := $(sort $(wildcard supervisor/*.c))
+SUPERVISOR_SRC := supervisor/actions.c supervisor/client.c supervisor/cmd_act.c supervisor/cmd_console.c \
+           supervisor/cmd_cp.c supervisor/cmd_doctor.c supervisor/cmd_exec.c supervisor/cmd_freeze.c \
+           supervisor/cmd_kill.c supervisor/cmd_ls.c supervisor/cmd_run.c supervisor/cmd_shot.c \
+           supervisor/cmd_wait.c supervisor/ending.c supervisor/exec_status.c supervisor/failure.c \
+           supervisor/hostfile.c supervisor/images.c supervisor/launch.c supervisor/main.c \
+           supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/probe.c \
+           supervisor/process.c supervisor/session.c supervisor/shot.c
 
-AGENT_SRC := $(sort $(wildcard guest/*.c))
+AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/cdp.c guest/channel.c \
+           guest/children.c guest/display.c guest/environment.c guest/exec.c guest/file.c \
+           guest/file_worker.c guest/host.c guest/input.c guest/input_worker.c guest/keymap.c guest/keys.c \
+           guest/machine.c guest/main.c guest/options.c guest/paths.c guest/relay.c guest/steps.c \
+           guest/text.c guest/verbs.c guest/windows.c guest/xwd.c
 
 VMM_LIBS        := -lfdt -ljansson -ldeflate -lxxhash -lpthread
 SUPERVISOR_LIBS := -ljansson
@@ -107,6 +117,36 @@ demo: ## boots a guest, fills in a form in its browser, takes its picture: demo/
 # --- tests -----------------------------------------------------------------------------------
 
 include tests/tests.mk
+
+# --- benchmarks ------------------------------------------------------------------------------
+# What is measured is C, tests/bench/run.py takes the times and lists the benchmarks.
+
+BENCH ?= $(B)/bench
+BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest)
+
+.PHONY: bench
+bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
+	@scripts/bench --out $(BENCH) $(ONLY)
+
+.PHONY: bench-programs
+bench-programs: $(BENCH_PROGRAMS)
+
+$(BENCH)/bin/floor $(BENCH)/bin/stamp: $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+
+$(BENCH)/bin/shot: $(call objects,tests/bench/shot.c $(DISPLAY_SRC) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson
+
+# Freestanding: it has no kernel below it.
+$(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=gnu17 -I. -O2 $(WARN) -ffreestanding -fcf-protection=none -fno-stack-protector \
+		-fno-pie -nostdlib -static -Wl,-Ttext=0x200000 -Wl,--build-id=none -o $@ $<
 
 # --- housekeeping ----------------------------------------------------------------------------
 
