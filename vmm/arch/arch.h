@@ -24,6 +24,7 @@
 struct arch_entry {
 	struct gpa pc;
 	struct gpa boot_params; /* of a Linux kernel */
+	uint32_t init_size;     /* a bzImage's: what it needs to unpack itself; 0 for an ELF */
 	bool ring3;             /* start at CPL 3 over user pages: freestanding test guests only */
 };
 

@@ -2,8 +2,8 @@
 /*
  * boot_params.c - the "zero page" of the Linux x86 boot protocol (boot.rst, zero-page.rst).
  *
- * A bzImage's own setup header isn't copied: the 64-bit entry reads only the fields that a boot
- * loader must fill, and those are the same for both kinds of kernel.
+ * Of a bzImage's own setup header only init_size is handed on: its entry moves itself by that
+ * before it unpacks. The other fields that are read are the same for both kinds of kernel.
  */
 #include <asm/bootparam.h>
 #include <asm/e820.h>
@@ -124,6 +124,7 @@ int arch_write_boot_params(const struct guest_memory *memory, const char *cmdlin
 	bp->hdr.type_of_loader = LOADER_UNDEFINED;
 	bp->hdr.loadflags = LOADED_HIGH;
 	bp->hdr.kernel_alignment = 0x200000;
+	bp->hdr.init_size = entry->init_size;
 	write_memory_map(bp, memory);
 
 	int ret = write_cmdline(memory, cmdline, bp, err);

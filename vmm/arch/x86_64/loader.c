@@ -148,6 +148,7 @@ static int load_bzimage(const struct guest_memory *memory, int fd, const char *p
 	if (ret)
 		return ret;
 	out_entry->pc = GPA(load.value + BZIMAGE_ENTRY_64);
+	out_entry->init_size = hdr.init_size;
 	*out_end = GPA(load.value + need);
 	return 0;
 }
