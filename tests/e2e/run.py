@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the end-to-end tests: the real programs, real guests, this machine's /dev/kvm.
+
+usage: run.py [--list] [NAME…]
+
+Needs root and a KVM that runs stock guests, as inside the test bed: scripts/testbed
+tests/e2e/run.py. NAME runs only the tests whose names contain it. Each test prints a line; the last
+line is the total. What failed tests leave for a look goes to $TESTBED_OUT, if that is set.
+"""
+import os
+import shutil
+import sys
+import tempfile
+
+import programs
+from harness import TESTS, Runner, wait_until
+from web import Web
+
+# In this order: what needs no guest runs while the guests come up; what ends one comes last.
+import test_bad_input  # noqa: F401 pylint: disable=unused-import,wrong-import-order
+import test_boot  # noqa: F401 pylint: disable=unused-import
+import test_screen  # noqa: F401 pylint: disable=unused-import
+import test_guest  # noqa: F401 pylint: disable=unused-import
+import test_vsock  # noqa: F401 pylint: disable=unused-import
+import test_ends  # noqa: F401 pylint: disable=unused-import
+
+
+def chosen(names):
+    unknown = [name for name in names if not any(name in case.name for case in TESTS)]
+    if unknown:
+        sys.exit(f"run.py: no test's name contains {', '.join(unknown)}; --list shows them")
+    return [case for case in TESTS if not names or any(name in case.name for name in names)]
+
+
+def missing():
+    """Why nothing can be run here, or None."""
+    if os.geteuid() != 0:
+        return "not root"
+    for file in (programs.CLOCHE, programs.VMM, programs.image("vmlinux"), programs.image("bzImage"),
+                 programs.image("initramfs.cpio"), programs.image("root.erofs")):
+        if not os.path.exists(file):
+            return f"{os.path.relpath(file, programs.TREE)} is not built"
+    if programs.vmm("--probe").status != 0:
+        return "no stock guest can run on this host; use scripts/testbed"
+    return None
+
+
+def shared_guests(web):
+    return {
+        "main": programs.Guest("main", web, "--cpus", "2", "--mem", "5G"),
+        "small": programs.Guest("small", web, "--cpus", "1", "--mem", "512M", "--size", "1024x768",
+                              "--guest-root", "--kernel", programs.image("bzImage")),
+    }
+
+
+def run_all(cases, folder):
+    programs.use_folder(folder)
+    web = Web(os.path.join(folder, "web.sock"))
+    guests = shared_guests(web)
+    runner = Runner(os.environ.get("TESTBED_OUT"), guests)
+    for name, guest in guests.items():
+        if any(case.guest in (name, "*") for case in cases):
+            guest.begin()
+            # From here on the list of processes changes only by what a test does.
+            wait_until(guest.is_under_way, f"the start of {name}")
+    for case in cases:
+        runner.run(case)
+    return runner
+
+
+def main():
+    if "--help" in sys.argv:
+        print(__doc__)
+        return 0
+    names = [word for word in sys.argv[1:] if word != "--list"]
+    cases = chosen(names)
+    if "--list" in sys.argv:
+        print("\n".join(case.name for case in cases))
+        return 0
+    why = missing()
+    if why:
+        for case in cases:
+            print(f"skip {case.name}: {why}")
+        print(f"0 passed, 0 failed, {len(cases)} skipped")
+        return 0
+    folder = tempfile.mkdtemp(prefix="cloche-e2e.", dir="/run")
+    os.chmod(folder, 0o711)
+    try:
+        runner = run_all(cases, folder)
+    finally:
+        programs.end_all()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(runner.total(), flush=True)
+    return 1 if runner.counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
