@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -277,7 +278,7 @@ static int watch_out(struct serial *serial, struct error *err)
 int serial_init(struct serial *serial, struct loop *loop, struct irq_line *irq, const char *path,
                 struct error *err)
 {
-	memset(serial, 0, sizeof(*serial));
+	memset(serial, 0, offsetof(struct serial, ring));
 	pthread_mutex_init(&serial->lock, NULL);
 	serial->loop = loop;
 	serial->irq = irq;

@@ -27,7 +27,6 @@ struct serial {
 	uint8_t ier, lcr, mcr, scr, dll, dlm, fcr;
 	bool thr_empty_pending;
 
-	uint8_t ring[SERIAL_RING_SIZE];
 	uint64_t written; /* bytes ever printed; the ring holds the last of them */
 	uint64_t drained; /* bytes ever moved out */
 	uint64_t lost;    /* bytes that the reader was too slow for */
@@ -39,6 +38,8 @@ struct serial {
 	bool out_is_file;
 	const char *created; /* borrowed: path of the console file if serial_init() made it */
 	uint64_t file_size;
+
+	uint8_t ring[SERIAL_RING_SIZE]; /* last: only what was printed to is ever touched */
 };
 
 /*
