@@ -30,7 +30,7 @@
 /* One copy under way. */
 struct copy {
 	struct invocation *inv;
-	struct client *client; /* borrowed */
+	struct client client;
 	const char *host_path;
 	const char *guest_path;
 	uint64_t done, size, max;
@@ -61,7 +61,7 @@ static int write_piece(struct copy *copy, const void *data, size_t size, mode_t 
 	                            "path", copy->guest_path, "offset", (json_int_t)copy->done,
 	                            "truncate", copy->done == 0, "mode", (int)mode);
 
-	return client_call_agent(copy->client, request, size ? data : NULL, size, PIECE_TIMEOUT_MS,
+	return client_call_agent(&copy->client, request, size ? data : NULL, size, PIECE_TIMEOUT_MS,
 	                         &reply, failure);
 }
 
@@ -137,7 +137,7 @@ static int fetch_piece(struct copy *copy, struct wire_message *out_reply, struct
 	                            copy->guest_path, "offset", (json_int_t)copy->done, "length",
 	                            (json_int_t)PIECE_MAX);
 
-	return client_call_agent(copy->client, request, NULL, 0, PIECE_TIMEOUT_MS, out_reply,
+	return client_call_agent(&copy->client, request, NULL, 0, PIECE_TIMEOUT_MS, out_reply,
 	                         failure);
 }
 
@@ -235,15 +235,14 @@ static void report(const struct copy *copy, uint64_t ms)
 static int copy_file(struct copy *copy, const char *name, bool to_guest, struct failure *failure)
 {
 	cleanup_session struct session session = SESSION_INIT;
-	cleanup_client struct client client = CLIENT_INIT;
 	uint64_t begin = clock_now_ns();
 	int rc;
 
 	if (session_open(name, &session, failure) < 0 ||
-	    client_open(&client, &session, failure) < 0)
+	    client_open(&copy->client, &session, failure) < 0)
 		return -1;
-	copy->client = &client;
 	rc = to_guest ? copy_in(copy, failure) : copy_out(copy, failure);
+	client_close(&copy->client);
 	if (rc < 0) {
 		output_progress_clear(copy->inv);
 		return -1;
@@ -254,7 +253,7 @@ static int copy_file(struct copy *copy, const char *name, bool to_guest, struct 
 
 int command_cp(struct invocation *inv, struct failure *failure)
 {
-	struct copy copy = { .inv = inv, .max = MAX_DEFAULT };
+	struct copy copy = { .inv = inv, .client = CLIENT_INIT, .max = MAX_DEFAULT };
 	const struct option options[] = {
 		{ "max", 0, OPTION_BYTES, &copy.max, "SIZE",
 		  "take no larger file out of the guest (default 4G)", 0, INT64_MAX },

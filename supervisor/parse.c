@@ -204,8 +204,8 @@ int parse_relay(const char *text, uint16_t *out_port, const char **out_socket,
 const char *parse_url_problem(const char *url)
 {
 	for (const char *at = url; *at; at++) {
-		if ((unsigned char)*at <= ' ' || *at == 0x7f)
-			return "has a space or a control character in it";
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			return "has a control character in it";
 	}
 	if (!is_letter(url[0]) || !strchr(url, ':'))
 		return "needs its scheme, as in https://example.com/";

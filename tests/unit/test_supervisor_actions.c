@@ -156,8 +156,8 @@ static void test_mistakes(void **state)
 		{ "{\"action\":\"wait\",\"duration\":-1}", "wait: duration: must be" },
 		{ "{\"action\":\"wait\",\"duration\":100.1}", "wait: duration: must be" },
 		{ "{\"action\":\"navigate\",\"url\":\"example.com\"}", "navigate: url: needs" },
-		{ "{\"action\":\"navigate\",\"url\":\"http://a b\"}",
-		  "navigate: url: has a space" },
+		{ "{\"action\":\"navigate\",\"url\":\"http://a\\nb\"}",
+		  "navigate: url: has a control" },
 	};
 
 	(void)state;

@@ -215,7 +215,8 @@ static void test_urls(void **state)
 	assert_non_null(parse_url_problem(""));
 	assert_non_null(parse_url_problem("example.com"));
 	assert_non_null(parse_url_problem("://x"));
-	assert_non_null(parse_url_problem("http://a b"));
+	assert_null(parse_url_problem("data:text/html,a b"));
+	assert_non_null(parse_url_problem(" http://a"));
 	assert_non_null(parse_url_problem("http://a\n"));
 }
 
