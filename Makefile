@@ -36,7 +36,8 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/screen.c \
            vmm/report.c vmm/probe.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
-           vmm/virtio/vsock.c vmm/virtio/vsock_conn.c \
+           vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \
+           vmm/virtio/vsock_table.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 

@@ -13,9 +13,7 @@
  * reset only sets .reset_pending and kicks the I/O thread, which drops all connections before it
  * does anything else with the device.
  *
- * Invariants:
- *  V1  (host_port, guest_port) names at most one connection.
- *  V2  a connection is in the ready list exactly when .ready is set.
+ * Invariants (V1 and V2 are vsock_table.h's):
  *  V3  at most VSOCK_CONNS_MAX connections, each with at most VSOCK_BUFFER_SIZE bytes.
  *  V4  a packet's length field never reaches beyond the descriptors it came in.
  */
@@ -36,39 +34,19 @@
 #include "lib/clock.h"
 #include "lib/sock.h"
 #include "vmm/virtio/vsock_conn.h"
+#include "vmm/virtio/vsock_packet.h"
+#include "vmm/virtio/vsock_table.h"
 
 #define VSOCK_DEVICE_ID 19
 #define QUEUE_RX 0
 #define QUEUE_TX 1
 #define QUEUE_EVENT 2
-#define HOST_CID 2
-#define TYPE_STREAM 1
 
-/* §5.10.6 */
-enum vsock_op {
-	OP_REQUEST = 1,
-	OP_RESPONSE = 2,
-	OP_RST = 3,
-	OP_SHUTDOWN = 4,
-	OP_RW = 5,
-	OP_CREDIT_UPDATE = 6,
-	OP_CREDIT_REQUEST = 7,
-};
-
-#define HEADER_SIZE 44
-#define BUCKETS 256
 #define RESETS_MAX 64
 #define HANDSHAKE_NS (5 * NS_PER_S)
 #define CLOSING_NS (10 * NS_PER_S)
 #define FIRST_HOST_PORT 0x40000000u
 #define ACCEPT_BATCH 16
-
-struct packet {
-	uint64_t src_cid, dst_cid;
-	uint32_t src_port, dst_port, len;
-	uint16_t type, op;
-	uint32_t flags, buf_alloc, fwd_cnt;
-};
 
 struct service {
 	uint32_t port;
@@ -87,10 +65,8 @@ struct vsock {
 	bool reset_pending;
 	struct service services[VSOCK_SERVICES_MAX];
 	unsigned service_count;
-	struct vsock_conn *buckets[BUCKETS];
-	unsigned conn_count;
-	struct vsock_conn *ready_head, *ready_tail;
-	struct packet resets[RESETS_MAX];
+	struct vsock_table table;
+	struct vsock_packet resets[RESETS_MAX];
 	unsigned reset_count;
 	uint32_t next_host_port;
 };
@@ -100,135 +76,18 @@ static struct vsock *vsock_of(struct virtio_device *dev)
 	return container_of(dev, struct vsock, dev);
 }
 
-/* --- headers --------------------------------------------------------------------------------- */
-
-static void put32(uint8_t *at, uint32_t value)
-{
-	value = htole32(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static void put64(uint8_t *at, uint64_t value)
-{
-	value = htole64(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	uint32_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le32toh(value);
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-	uint64_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le64toh(value);
-}
-
-static void encode_header(const struct packet *p, uint8_t out[HEADER_SIZE])
-{
-	put64(out, p->src_cid);
-	put64(out + 8, p->dst_cid);
-	put32(out + 16, p->src_port);
-	put32(out + 20, p->dst_port);
-	put32(out + 24, p->len);
-	put32(out + 28, (uint32_t)p->type | (uint32_t)p->op << 16);
-	put32(out + 32, p->flags);
-	put32(out + 36, p->buf_alloc);
-	put32(out + 40, p->fwd_cnt);
-}
-
-static void decode_header(const uint8_t in[HEADER_SIZE], struct packet *p)
-{
-	p->src_cid = get64(in);
-	p->dst_cid = get64(in + 8);
-	p->src_port = get32(in + 16);
-	p->dst_port = get32(in + 20);
-	p->len = get32(in + 24);
-	p->type = (uint16_t)get32(in + 28);
-	p->op = (uint16_t)(get32(in + 28) >> 16);
-	p->flags = get32(in + 32);
-	p->buf_alloc = get32(in + 36);
-	p->fwd_cnt = get32(in + 40);
-}
-
-/* --- the connection table -------------------------------------------------------------------- */
-
-static unsigned bucket_of(uint32_t host_port, uint32_t guest_port)
-{
-	return (host_port * 31u + guest_port) % BUCKETS;
-}
-
-static struct vsock_conn *find(struct vsock *vsock, uint32_t host_port, uint32_t guest_port)
-{
-	struct vsock_conn *conn = vsock->buckets[bucket_of(host_port, guest_port)];
-
-	while (conn && (conn->host_port != host_port || conn->guest_port != guest_port))
-		conn = conn->hash_next;
-	return conn;
-}
-
-static void insert(struct vsock *vsock, struct vsock_conn *conn)
-{
-	struct vsock_conn **bucket = &vsock->buckets[bucket_of(conn->host_port, conn->guest_port)];
-
-	conn->hash_next = *bucket;
-	*bucket = conn;
-	vsock->conn_count++;
-}
-
-static void make_ready(struct vsock *vsock, struct vsock_conn *conn)
-{
-	if (conn->ready || !vsock_conn_has_work(conn))
-		return;
-	conn->ready = true;
-	conn->ready_next = NULL;
-	if (vsock->ready_tail)
-		vsock->ready_tail->ready_next = conn;
-	else
-		vsock->ready_head = conn;
-	vsock->ready_tail = conn;
-}
-
-static void unready(struct vsock *vsock, struct vsock_conn *conn)
-{
-	struct vsock_conn *previous = NULL;
-
-	if (!conn->ready)
-		return;
-	for (struct vsock_conn *c = vsock->ready_head; c != conn; c = c->ready_next)
-		previous = c;
-	if (previous)
-		previous->ready_next = conn->ready_next;
-	else
-		vsock->ready_head = conn->ready_next;
-	if (vsock->ready_tail == conn)
-		vsock->ready_tail = previous;
-	conn->ready = false;
-}
+/* --- ends of connections ---------------------------------------------------------------------- */
 
 static void drop(struct vsock *vsock, struct vsock_conn *conn)
 {
-	struct vsock_conn **at = &vsock->buckets[bucket_of(conn->host_port, conn->guest_port)];
-
-	while (*at != conn)
-		at = &(*at)->hash_next;
-	*at = conn->hash_next;
-	vsock->conn_count--;
-	unready(vsock, conn);
+	vsock_table_remove(&vsock->table, conn);
 	vsock_conn_destroy(conn);
 }
 
 static void drop_all(struct vsock *vsock)
 {
-	for (unsigned i = 0; i < BUCKETS; i++)
-		while (vsock->buckets[i])
-			drop(vsock, vsock->buckets[i]);
+	for (struct vsock_conn *conn; (conn = vsock_table_any(&vsock->table));)
+		drop(vsock, conn);
 	vsock->reset_count = 0;
 }
 
@@ -242,51 +101,32 @@ static void abort_conn(struct vsock *vsock, struct vsock_conn *conn)
 	conn->tell = VSOCK_TELL_RESET;
 	conn->hung_up = true;
 	vsock_conn_rearm(conn);
-	make_ready(vsock, conn);
+	vsock_table_make_ready(&vsock->table, conn);
 }
 
 /* --- towards the guest ----------------------------------------------------------------------- */
 
-static struct packet packet_for(const struct vsock *vsock, struct vsock_conn *conn,
+static struct vsock_packet packet_for(const struct vsock *vsock, struct vsock_conn *conn,
                                 enum vsock_op op)
 {
 	conn->forwarded_told = conn->forwarded;
 	conn->tell &= ~VSOCK_TELL_CREDIT;
-	return (struct packet){
-		.src_cid = HOST_CID, .dst_cid = vsock->guest_cid,
+	return (struct vsock_packet){
+		.src_cid = VSOCK_HOST_CID, .dst_cid = vsock->guest_cid,
 		.src_port = conn->host_port, .dst_port = conn->guest_port,
-		.type = TYPE_STREAM, .op = (uint16_t)op,
+		.type = VSOCK_TYPE_STREAM, .op = (uint16_t)op,
 		.buf_alloc = VSOCK_BUFFER_SIZE, .fwd_cnt = conn->forwarded,
 	};
 }
 
 static void send_header(struct vsock *vsock, const struct virtqueue_chain *chain,
-                        const struct packet *p)
+                        const struct vsock_packet *p)
 {
-	uint8_t header[HEADER_SIZE];
+	uint8_t header[VSOCK_HEADER_SIZE];
 
-	encode_header(p, header);
+	vsock_packet_encode(p, header);
 	virtqueue_write(chain, 0, header, sizeof(header));
-	virtqueue_push(&vsock->dev.queues[QUEUE_RX], chain->head, HEADER_SIZE + p->len);
-}
-
-/* The writable part of @chain behind the header, at most @limit bytes. */
-static int data_iov(const struct virtqueue_chain *chain, uint32_t limit, struct iovec *iov)
-{
-	const struct virtqueue_buffer *b = chain->buffers + chain->readable;
-	uint32_t skip = HEADER_SIZE;
-	int count = 0;
-
-	for (unsigned i = 0; i < chain->writable && limit > 0; i++) {
-		uint32_t step = skip < b[i].size ? skip : b[i].size;
-		uint32_t n = b[i].size - step < limit ? b[i].size - step : limit;
-
-		skip -= step;
-		limit -= n;
-		if (n)
-			iov[count++] = (struct iovec){ .iov_base = b[i].data + step, .iov_len = n };
-	}
-	return count;
+	virtqueue_push(&vsock->dev.queues[QUEUE_RX], chain->head, VSOCK_HEADER_SIZE + p->len);
 }
 
 /* Sends one packet of @conn into @chain. False: it had nothing to say after all. */
@@ -297,29 +137,30 @@ static bool send_one(struct vsock *vsock, struct vsock_conn *conn,
 		unsigned tell;
 		enum vsock_op op;
 	} order[] = {
-		{ VSOCK_TELL_RESET, OP_RST },
-		{ VSOCK_TELL_REQUEST, OP_REQUEST },
-		{ VSOCK_TELL_RESPONSE, OP_RESPONSE },
-		{ VSOCK_TELL_SHUTDOWN, OP_SHUTDOWN },
-		{ VSOCK_TELL_CREDIT, OP_CREDIT_UPDATE },
+		{ VSOCK_TELL_RESET, VSOCK_OP_RST },
+		{ VSOCK_TELL_REQUEST, VSOCK_OP_REQUEST },
+		{ VSOCK_TELL_RESPONSE, VSOCK_OP_RESPONSE },
+		{ VSOCK_TELL_SHUTDOWN, VSOCK_OP_SHUTDOWN },
+		{ VSOCK_TELL_CREDIT, VSOCK_OP_CREDIT_UPDATE },
 	};
 	struct iovec iov[VIRTQUEUE_SIZE_MAX];
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (!(conn->tell & order[i].tell))
 			continue;
-		struct packet p = packet_for(vsock, conn, order[i].op);
-		if (order[i].op == OP_SHUTDOWN)
+		struct vsock_packet p = packet_for(vsock, conn, order[i].op);
+		if (order[i].op == VSOCK_OP_SHUTDOWN)
 			p.flags = conn->host_closed;
 		conn->tell &= ~order[i].tell;
 		send_header(vsock, chain, &p);
 		return true;
 	}
-	int count = data_iov(chain, vsock_conn_credit(conn), iov);
+	int count = vsock_packet_data(chain->buffers + chain->readable, chain->writable,
+	                              vsock_conn_credit(conn), iov);
 	size_t got = count ? vsock_conn_to_guest(conn, iov, count) : 0;
 	if (got == 0)
 		return false;
-	struct packet p = packet_for(vsock, conn, OP_RW);
+	struct vsock_packet p = packet_for(vsock, conn, VSOCK_OP_RW);
 	p.len = (uint32_t)got;
 	send_header(vsock, chain, &p);
 	return true;
@@ -337,7 +178,7 @@ static void after_send(struct vsock *vsock, struct vsock_conn *conn, bool was_re
 	if (conn->host_closed == VSOCK_CLOSED && !conn->timer.active)
 		loop_timer_set(conn->loop, &conn->timer, clock_now_ns() + CLOSING_NS, deadline_expired);
 	vsock_conn_rearm(conn);
-	make_ready(vsock, conn);
+	vsock_table_make_ready(&vsock->table, conn);
 }
 
 /* One turn of the ready list. 1: a packet went out; 0: nothing to send; -1: the queue is broken. */
@@ -346,12 +187,12 @@ static int deliver_one(struct vsock *vsock, struct error *err)
 	struct virtqueue *rx = &vsock->dev.queues[QUEUE_RX];
 	struct virtqueue_chain chain;
 
-	if (!vsock->reset_count && !vsock->ready_head)
+	if (!vsock->reset_count && !vsock->table.ready_head)
 		return 0;
 	int got = virtqueue_pop(rx, &chain, err);
 	if (got <= 0)
 		return got;
-	if (chain.writable_size < HEADER_SIZE) {
+	if (chain.writable_size < VSOCK_HEADER_SIZE) {
 		error_set(err, -EPROTO, "vsock: receive buffer of %llu bytes can't hold a header",
 		          (unsigned long long)chain.writable_size);
 		return -1;
@@ -360,11 +201,11 @@ static int deliver_one(struct vsock *vsock, struct error *err)
 		send_header(vsock, &chain, &vsock->resets[--vsock->reset_count]);
 		return 1;
 	}
-	while (vsock->ready_head) {
-		struct vsock_conn *conn = vsock->ready_head;
+	while (vsock->table.ready_head) {
+		struct vsock_conn *conn = vsock->table.ready_head;
 		bool reset = conn->tell & VSOCK_TELL_RESET;
 
-		unready(vsock, conn);
+		vsock_table_unready(&vsock->table, conn);
 		bool sent = send_one(vsock, conn, &chain);
 		after_send(vsock, conn, reset);
 		if (sent)
@@ -416,17 +257,13 @@ static void finish_handshake(struct vsock *vsock, struct vsock_conn *conn)
 		return;
 	}
 	/* The key changes, so it is taken out of the table and put in again. */
-	struct vsock_conn **at = &vsock->buckets[bucket_of(conn->host_port, conn->guest_port)];
-	while (*at != conn)
-		at = &(*at)->hash_next;
-	*at = conn->hash_next;
-	vsock->conn_count--;
+	vsock_table_remove(&vsock->table, conn);
 	conn->guest_port = port;
-	insert(vsock, conn);
+	vsock_table_insert(&vsock->table, conn);
 	conn->state = VSOCK_REQUESTED;
 	conn->tell |= VSOCK_TELL_REQUEST;
 	vsock_conn_rearm(conn);
-	make_ready(vsock, conn);
+	vsock_table_make_ready(&vsock->table, conn);
 }
 
 static void on_host_ready(struct loop_watch *watch, uint32_t events)
@@ -440,7 +277,7 @@ static void on_host_ready(struct loop_watch *watch, uint32_t events)
 
 		finish_handshake(vsock, conn);
 		/* It may be gone now, or have its port. */
-		conn = find(vsock, host_port, before);
+		conn = vsock_table_find(&vsock->table, host_port, before);
 		if (!conn || conn->state == VSOCK_HANDSHAKE) {
 			deliver(vsock);
 			goto out;
@@ -460,7 +297,7 @@ static void on_host_ready(struct loop_watch *watch, uint32_t events)
 	if ((events & EPOLLOUT) && (vsock_conn_flush(conn) || vsock_conn_finished(conn)))
 		abort_conn(vsock, conn);
 	vsock_conn_rearm(conn);
-	make_ready(vsock, conn);
+	vsock_table_make_ready(&vsock->table, conn);
 	deliver(vsock);
 out:
 	pthread_mutex_unlock(&vsock->dev.lock);
@@ -470,7 +307,7 @@ out:
 static struct vsock_conn *add_conn(struct vsock *vsock, int fd, enum vsock_state state,
                                    uint32_t host_port, uint32_t guest_port)
 {
-	if (vsock->conn_count == VSOCK_CONNS_MAX) {
+	if (vsock->table.count == VSOCK_CONNS_MAX) {
 		log_warn_limited(&vsock->dev.complaints, "vsock: %d connections, no more are taken",
 		                 VSOCK_CONNS_MAX);
 		close_fd(&fd);
@@ -486,7 +323,7 @@ static struct vsock_conn *add_conn(struct vsock *vsock, int fd, enum vsock_state
 		vsock_conn_destroy(conn);
 		return NULL;
 	}
-	insert(vsock, conn);
+	vsock_table_insert(&vsock->table, conn);
 	return conn;
 }
 
@@ -522,15 +359,15 @@ static void on_listen(struct loop_watch *watch, uint32_t events)
 
 /* --- from the guest -------------------------------------------------------------------------- */
 
-static void queue_reset(struct vsock *vsock, const struct packet *p)
+static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
 {
 	/* A guest that asks for more resets than it takes loses the oldest answers. */
-	if (p->op == OP_RST || vsock->reset_count == RESETS_MAX)
+	if (p->op == VSOCK_OP_RST || vsock->reset_count == RESETS_MAX)
 		return;
-	vsock->resets[vsock->reset_count++] = (struct packet){
-		.src_cid = HOST_CID, .dst_cid = vsock->guest_cid,
+	vsock->resets[vsock->reset_count++] = (struct vsock_packet){
+		.src_cid = VSOCK_HOST_CID, .dst_cid = vsock->guest_cid,
 		.src_port = p->dst_port, .dst_port = p->src_port,
-		.type = TYPE_STREAM, .op = OP_RST,
+		.type = VSOCK_TYPE_STREAM, .op = VSOCK_OP_RST,
 	};
 }
 
@@ -558,7 +395,7 @@ static int connect_service(const struct service *service)
 	return pair[0];
 }
 
-static void guest_connects(struct vsock *vsock, const struct packet *p)
+static void guest_connects(struct vsock *vsock, const struct vsock_packet *p)
 {
 	int fd = -1;
 
@@ -576,7 +413,7 @@ static void guest_connects(struct vsock *vsock, const struct packet *p)
 	conn->peer_alloc = p->buf_alloc;
 	conn->peer_forwarded = p->fwd_cnt;
 	conn->tell |= VSOCK_TELL_RESPONSE;
-	make_ready(vsock, conn);
+	vsock_table_make_ready(&vsock->table, conn);
 }
 
 static void guest_accepted(struct vsock *vsock, struct vsock_conn *conn)
@@ -590,36 +427,17 @@ static void guest_accepted(struct vsock *vsock, struct vsock_conn *conn)
 		abort_conn(vsock, conn);
 }
 
-/* The data of a packet as it lies in guest memory, behind the header. */
-static int packet_data(const struct virtqueue_chain *chain, uint32_t size, struct iovec *iov)
-{
-	uint64_t skip = HEADER_SIZE;
-	int count = 0;
-
-	for (unsigned i = 0; i < chain->readable && size > 0; i++) {
-		const struct virtqueue_buffer *b = &chain->buffers[i];
-		uint32_t step = skip < b->size ? (uint32_t)skip : b->size;
-		uint32_t n = b->size - step < size ? b->size - step : size;
-
-		skip -= step;
-		size -= n;
-		if (n)
-			iov[count++] = (struct iovec){ .iov_base = b->data + step, .iov_len = n };
-	}
-	return count;
-}
-
-static void guest_sends(struct vsock *vsock, struct vsock_conn *conn, const struct packet *p,
+static void guest_sends(struct vsock *vsock, struct vsock_conn *conn, const struct vsock_packet *p,
                         const struct virtqueue_chain *chain)
 {
 	struct iovec iov[VIRTQUEUE_SIZE_MAX];
-	int count = packet_data(chain, p->len, iov);
+	int count = vsock_packet_data(chain->buffers, chain->readable, p->len, iov);
 
 	if (vsock_conn_from_guest(conn, iov, count, p->len))
 		abort_conn(vsock, conn);
 }
 
-static void handle_for_conn(struct vsock *vsock, struct vsock_conn *conn, const struct packet *p,
+static void handle_for_conn(struct vsock *vsock, struct vsock_conn *conn, const struct vsock_packet *p,
                             const struct virtqueue_chain *chain)
 {
 	bool connected = conn->state == VSOCK_CONNECTED;
@@ -627,28 +445,28 @@ static void handle_for_conn(struct vsock *vsock, struct vsock_conn *conn, const 
 	conn->peer_alloc = p->buf_alloc;
 	conn->peer_forwarded = p->fwd_cnt;
 	switch (p->op) {
-	case OP_RESPONSE:
+	case VSOCK_OP_RESPONSE:
 		if (conn->state == VSOCK_REQUESTED)
 			guest_accepted(vsock, conn);
 		else
 			abort_conn(vsock, conn);
 		break;
-	case OP_RST:
+	case VSOCK_OP_RST:
 		drop(vsock, conn);
 		return;
-	case OP_SHUTDOWN:
+	case VSOCK_OP_SHUTDOWN:
 		if (vsock_conn_guest_shutdown(conn, p->flags))
 			abort_conn(vsock, conn);
 		break;
-	case OP_RW:
+	case VSOCK_OP_RW:
 		if (connected)
 			guest_sends(vsock, conn, p, chain);
 		else
 			abort_conn(vsock, conn);
 		break;
-	case OP_CREDIT_UPDATE:
+	case VSOCK_OP_CREDIT_UPDATE:
 		break;
-	case OP_CREDIT_REQUEST:
+	case VSOCK_OP_CREDIT_REQUEST:
 		conn->tell |= VSOCK_TELL_CREDIT;
 		break;
 	default: /* REQUEST for a stream that exists, or no operation of the standard */
@@ -656,27 +474,27 @@ static void handle_for_conn(struct vsock *vsock, struct vsock_conn *conn, const 
 		break;
 	}
 	vsock_conn_rearm(conn);
-	make_ready(vsock, conn);
+	vsock_table_make_ready(&vsock->table, conn);
 }
 
 static void handle_packet(struct vsock *vsock, const struct virtqueue_chain *chain)
 {
-	uint8_t header[HEADER_SIZE];
-	struct packet p;
+	uint8_t header[VSOCK_HEADER_SIZE];
+	struct vsock_packet p;
 
 	if (virtqueue_read(chain, 0, header, sizeof(header)) != sizeof(header)) {
 		log_warn_limited(&vsock->dev.complaints, "vsock: packet without a whole header dropped");
 		return;
 	}
-	decode_header(header, &p);
-	if (p.src_cid != vsock->guest_cid || p.dst_cid != HOST_CID) {
+	vsock_packet_decode(header, &p);
+	if (p.src_cid != vsock->guest_cid || p.dst_cid != VSOCK_HOST_CID) {
 		log_warn_limited(&vsock->dev.complaints, "vsock: packet from CID %llu to %llu dropped",
 		                 (unsigned long long)p.src_cid, (unsigned long long)p.dst_cid);
 		return;
 	}
-	struct vsock_conn *conn = find(vsock, p.dst_port, p.src_port);
+	struct vsock_conn *conn = vsock_table_find(&vsock->table, p.dst_port, p.src_port);
 	/* V4; and only streams are offered (§5.10.3). */
-	if (p.type != TYPE_STREAM || p.len > chain->readable_size - HEADER_SIZE) {
+	if (p.type != VSOCK_TYPE_STREAM || p.len > chain->readable_size - VSOCK_HEADER_SIZE) {
 		log_warn_limited(&vsock->dev.complaints, "vsock: packet of type %u, length %u refused",
 		                 p.type, p.len);
 		if (conn)
@@ -687,7 +505,7 @@ static void handle_packet(struct vsock *vsock, const struct virtqueue_chain *cha
 	}
 	if (conn && conn->state != VSOCK_HANDSHAKE && !(conn->tell & VSOCK_TELL_RESET))
 		handle_for_conn(vsock, conn, &p, chain);
-	else if (!conn && p.op == OP_REQUEST)
+	else if (!conn && p.op == VSOCK_OP_REQUEST)
 		guest_connects(vsock, &p);
 	else if (!conn)
 		queue_reset(vsock, &p);

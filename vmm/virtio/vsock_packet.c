@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/virtio/vsock_packet.h"
+
+#include <endian.h>
+#include <string.h>
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static void put64(uint8_t *at, uint64_t value)
+{
+	value = htole64(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le32toh(value);
+}
+
+static uint64_t get64(const uint8_t *at)
+{
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le64toh(value);
+}
+
+void vsock_packet_encode(const struct vsock_packet *p, uint8_t out[VSOCK_HEADER_SIZE])
+{
+	put64(out, p->src_cid);
+	put64(out + 8, p->dst_cid);
+	put32(out + 16, p->src_port);
+	put32(out + 20, p->dst_port);
+	put32(out + 24, p->len);
+	put32(out + 28, (uint32_t)p->type | (uint32_t)p->op << 16);
+	put32(out + 32, p->flags);
+	put32(out + 36, p->buf_alloc);
+	put32(out + 40, p->fwd_cnt);
+}
+
+void vsock_packet_decode(const uint8_t in[VSOCK_HEADER_SIZE], struct vsock_packet *p)
+{
+	p->src_cid = get64(in);
+	p->dst_cid = get64(in + 8);
+	p->src_port = get32(in + 16);
+	p->dst_port = get32(in + 20);
+	p->len = get32(in + 24);
+	p->type = (uint16_t)get32(in + 28);
+	p->op = (uint16_t)(get32(in + 28) >> 16);
+	p->flags = get32(in + 32);
+	p->buf_alloc = get32(in + 36);
+	p->fwd_cnt = get32(in + 40);
+}
+
+int vsock_packet_data(const struct virtqueue_buffer *buffers, unsigned count, uint32_t size,
+                      struct iovec *out_iov)
+{
+	uint32_t skip = VSOCK_HEADER_SIZE;
+	int used = 0;
+
+	for (unsigned i = 0; i < count && size > 0; i++) {
+		const struct virtqueue_buffer *b = &buffers[i];
+		uint32_t step = skip < b->size ? skip : b->size;
+		uint32_t n = b->size - step < size ? b->size - step : size;
+
+		skip -= step;
+		size -= n;
+		if (n)
+			out_iov[used++] = (struct iovec){ .iov_base = b->data + step, .iov_len = n };
+	}
+	return used;
+}
