@@ -2,8 +2,8 @@
 /*
  * cmd_wait.c - `cloche wait`: until a stage is reached, or the picture has settled. Single thread.
  *
- * Settled means that the screen's hash has not changed for a while. It is looked at often enough
- * that a change within that while is not missed unless it is undone within one step.
+ * Settled means that no new picture has come for a while. The picture before the current one is not
+ * new: a caret that blinks, in a form that is ready to be filled in, would never let it settle.
  */
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +51,7 @@ static int wait_settled(struct client *client, const struct wait_options *o, cha
 	uint64_t since_ns = now;
 	uint64_t step_ms = o->quiet_ms / 4 + 1;
 	char hash[17] = "";
+	char before[17] = "";
 
 	if (wait_stage(client, "display", o->timeout_ms, failure) < 0)
 		return -1;
@@ -61,8 +62,10 @@ static int wait_settled(struct client *client, const struct wait_options *o, cha
 			return -1;
 		now = clock_now_ns();
 		if (strcmp(hash, shot.hash) != 0) {
+			if (strcmp(before, shot.hash) != 0)
+				since_ns = now;
+			memcpy(before, hash, sizeof(before));
 			memcpy(hash, shot.hash, sizeof(hash));
-			since_ns = now;
 		}
 		if (now - since_ns >= o->quiet_ms * NS_PER_MS)
 			break;
