@@ -152,12 +152,14 @@ $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
 # --- housekeeping ----------------------------------------------------------------------------
 
 .PHONY: install
-install: all ## programs, manual pages and images that are built, to DESTDIR/PREFIX
+install: all ## programs, manual pages, completion and what images are built, to DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/cloche
 	install -m 755 $(B)/bin/cloche $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(B)/bin/cloche-vmm $(DESTDIR)$(PREFIX)/libexec/cloche/
 	for page in man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 644 completions/cloche \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/cloche
 	for image in vmlinux initramfs.cpio root.erofs; do \
 		[ ! -e $(IMAGES)/$$image ] || \
 		install -D -m 644 $(IMAGES)/$$image $(DESTDIR)$(PREFIX)/share/cloche/images/$$image; done

@@ -101,9 +101,9 @@
  *
  * Control verbs (CLI -> VMM):
  *
- * status    -> name, pid, state "running|paused|ending", cpus, memory_mib, uptime_ms, ttl_ms
- *           (left; absent without), stages {…_ms since the VMM's start: vmm, entry, agent, display,
- *           browser; absent until reached}, agent? {protocol, agent, kernel, boot_ms}, display?
+ * status    -> name, pid, state "running|paused", cpus, memory_mib, uptime_ms, ttl_ms (left;
+ *           absent without), started_ns (CLOCK_MONOTONIC), stages {…_ms since then: entry,
+ *           first_exit, agent, display, browser; absent until reached}, agent? {protocol, agent, kernel, boot_ms}, display?
  *           {width,height}, deaths [{process,exit|signal}], exits {…: count}
  * wait      for "agent|display|browser", timeout_ms? (60000) -> what status says
  * screenshot format? "png" (default) | "rgb" | "hash", timeout_ms? -> width, height, size, hash

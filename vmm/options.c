@@ -190,7 +190,7 @@ int options_parse(int argc, char *argv[], struct vm_config *out_config,
 	int option;
 
 	*out_mode = OPTIONS_RUN;
-	optind = 1;
+	optind = 0; /* glibc: forget an earlier command line */
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		if (option == OPT_HELP || option == 'h' || option == OPT_VERSION || option == OPT_PROBE) {

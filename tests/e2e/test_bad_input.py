@@ -103,7 +103,7 @@ def vmm_refuses_too_little_memory():
     for kernel in ("vmlinux", "bzImage"):
         for size in (1, 16):
             check_vmm(folder, ["--kernel", image(kernel), "--memory", size, "--control",
-                               folder.at("c")], f"the guest has {size} MiB: give it more (--memory)")
+                               folder.at("c")], f"the guest has {size} MiB: give it more (--mem)")
     big = folder.file("initramfs", b"")
     os.truncate(big, 200 << 20)
     check_vmm(folder, ["--kernel", image("vmlinux"), "--memory", "128M", "--initramfs", big],
@@ -167,7 +167,7 @@ def check_run(folder, arguments, status, message, prefix=(), env=None):
     contains(result.error, message, f"the message for run {what}")
     # The folder of all sessions may have come into being; a session's may not.
     below = [path for path in folder.state()[0] if path not in folder.begin[0]]
-    check(below in ([], [folder.at("cloche")]), f"run {what} left {below}")
+    check(below in ([], [os.path.join(env["XDG_RUNTIME_DIR"], "cloche")]), f"run {what} left {below}")
     equal(folder.state()[1], folder.begin[1], f"the list of VMMs after {what}")
 
 

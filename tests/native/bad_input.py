@@ -59,7 +59,7 @@ def test_kernel_cut_short(bed):
 
 
 def test_too_little_memory(bed):
-    bed.refuses(["--ring3", "--kernel", GUEST, "--memory", "1M"], "give it more (--memory)")
+    bed.refuses(["--ring3", "--kernel", GUEST, "--memory", "1M"], "give it more (--mem)")
 
 
 def test_initramfs(bed):

@@ -77,7 +77,7 @@ static int write_initramfs(const struct guest_memory *memory, int fd, const char
 	uint64_t start = size < low_end ? (low_end - size) & ~(uint64_t)(GUEST_PAGE_SIZE - 1) : 0;
 	if (start < kernel_end.value)
 		return error_set(err, -ENOMEM,
-		                 "%s (%llu MiB) doesn't fit beside the kernel in %llu MiB: give the guest more (--memory)",
+		                 "%s (%llu MiB) doesn't fit beside the kernel in %llu MiB: give the guest more (--mem)",
 		                 path, (unsigned long long)(size >> 20),
 		                 (unsigned long long)(memory->ram_size >> 20));
 	void *at = guest_memory_at(memory, GPA(start), size, GUEST_WRITE);

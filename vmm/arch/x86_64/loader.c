@@ -49,7 +49,7 @@ static int too_little_memory(const struct guest_memory *memory, const char *path
                              struct error *err)
 {
 	return error_set(err, -ENOMEM,
-	                 "%s needs memory up to %llu MiB, the guest has %llu MiB: give it more (--memory)",
+	                 "%s needs memory up to %llu MiB, the guest has %llu MiB: give it more (--mem)",
 	                 path, (unsigned long long)((end + (1 << 20) - 1) >> 20),
 	                 (unsigned long long)(memory->ram_size >> 20));
 }
