@@ -114,7 +114,9 @@ static int parse_size(const char *text, unsigned *out_width, unsigned *out_heigh
 	unsigned width, height;
 	char rest;
 
-	if (sscanf(text, "%5ux%5u%c", &width, &height, &rest) != 2 || width < PROTO_DISPLAY_SIDE_MIN ||
+	/* sscanf alone would take blanks and signs. */
+	if (text[strspn(text, "0123456789x")] != '\0' ||
+	    sscanf(text, "%5ux%5u%c", &width, &height, &rest) != 2 || width < PROTO_DISPLAY_SIDE_MIN ||
 	    height < PROTO_DISPLAY_SIDE_MIN || width > PROTO_DISPLAY_SIDE_MAX ||
 	    height > PROTO_DISPLAY_SIDE_MAX)
 		return error_set(err, -EINVAL, "--size must be WIDTHxHEIGHT with sides of %u to %u, not '%s'",
