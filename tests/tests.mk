@@ -42,6 +42,19 @@ unit_test_display_screenshot_WRAP := memfd_create write
 unit_test_display_xwd_SRC := $(DISPLAY_SRC)
 unit_test_display_xwd_LIBS := $(DISPLAY_LIBS)
 
+ARCH := vmm/arch/x86_64
+unit_test_vmm_memory_SRC := vmm/memory.c
+unit_test_vmm_memory_WRAP := mmap
+unit_test_vmm_bus_SRC := vmm/bus.c
+unit_test_vmm_loader_SRC := $(ARCH)/loader.c vmm/memory.c
+unit_test_vmm_boot_params_SRC := $(ARCH)/boot_params.c $(ARCH)/loader.c $(ARCH)/fdt.c vmm/memory.c
+unit_test_vmm_boot_params_LIBS := -lfdt
+unit_test_vmm_fdt_SRC := $(ARCH)/fdt.c
+unit_test_vmm_fdt_LIBS := -lfdt
+unit_test_vmm_cpuid_SRC := $(ARCH)/cpuid.c
+unit_test_vmm_options_SRC := vmm/options.c
+unit_test_vmm_platform_SRC := vmm/platform.c
+
 UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))
 UNIT_PROGRAMS := $(addprefix $(B)/tests/unit_,$(UNIT_TESTS))
 

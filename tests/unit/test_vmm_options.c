@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_vmm_options.c - the command line of cloche-vmm: what it gives, and every way to get it wrong.
+ */
+#include "tests/unit/unit.h"
+
+#include "lib/cleanup.h"
+#include "vmm/options.h"
+
+#define ARGUMENTS_MAX 40
+#define GIB ((uint64_t)1 << 30)
+
+/* Parses @line, words apart by blanks; '~' stands for a blank within a word, '^' for an empty one. */
+static int parse(const char *line, struct vm_config *config, enum options_mode *mode,
+                 struct error *err)
+{
+	static char copy[4096];
+	char *argv[ARGUMENTS_MAX] = { (char *)"cloche-vmm" };
+	int argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *c = strtok(copy, " "); c; c = strtok(NULL, " ")) {
+		assert_true(argc < ARGUMENTS_MAX - 1);
+		if (strcmp(c, "^") == 0)
+			*c = '\0';
+		for (char *p = c; *p; p++)
+			if (*p == '~')
+				*p = ' ';
+		argv[argc++] = c;
+	}
+	memset(config, 0xee, sizeof(*config));
+	*err = (struct error){ 0 };
+	return options_parse(argc, argv, config, mode, err);
+}
+
+static void test_defaults(void **state)
+{
+	enum options_mode mode = OPTIONS_PROBE;
+	struct vm_config c;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse("--kernel k", &c, &mode, &err), 0);
+	assert_int_equal(mode, OPTIONS_RUN);
+	assert_string_equal(c.kernel, "k");
+	assert_string_equal(c.name, "guest");
+	assert_string_equal(c.console, "-");
+	assert_int_equal(c.memory, GIB);
+	assert_int_equal(c.cpus, 1);
+	assert_int_equal(c.width, 1280);
+	assert_int_equal(c.height, 800);
+	assert_int_equal(c.cid, 3);
+	assert_int_equal(c.ttl_s, 0);
+	assert_null(c.initramfs);
+	assert_null(c.image);
+	assert_null(c.append);
+	assert_null(c.page);
+	assert_null(c.control);
+	assert_null(c.vsock);
+	assert_null(c.report);
+	assert_false(c.guest_root || c.paused || c.ring3);
+}
+
+static void test_everything(void **state)
+{
+	enum options_mode mode;
+	struct vm_config c;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse("--kernel=k --initramfs i --image r --append a~b --page http://h/ --memory 2G "
+	                       "--cpus 8 --size 640x480 --control c --vsock v --cid 9 --console o --report p "
+	                       "--name n --ttl 60 --guest-root --paused --ring3", &c, &mode, &err), 0);
+	assert_string_equal(c.kernel, "k");
+	assert_string_equal(c.initramfs, "i");
+	assert_string_equal(c.image, "r");
+	assert_string_equal(c.append, "a b");
+	assert_string_equal(c.page, "http://h/");
+	assert_int_equal(c.memory, 2 * GIB);
+	assert_int_equal(c.cpus, 8);
+	assert_int_equal(c.width, 640);
+	assert_int_equal(c.height, 480);
+	assert_string_equal(c.control, "c");
+	assert_string_equal(c.vsock, "v");
+	assert_int_equal(c.cid, 9);
+	assert_string_equal(c.console, "o");
+	assert_string_equal(c.report, "p");
+	assert_string_equal(c.name, "n");
+	assert_int_equal(c.ttl_s, 60);
+	assert_true(c.guest_root && c.paused && c.ring3);
+}
+
+static void test_modes(void **state)
+{
+	static const struct {
+		const char *line;
+		enum options_mode mode;
+	} rows[] = {
+		{ "--help", OPTIONS_HELP },       { "-h", OPTIONS_HELP },
+		{ "--version", OPTIONS_VERSION }, { "--probe", OPTIONS_PROBE },
+		{ "--kernel k --help", OPTIONS_HELP }, { "--kernel k", OPTIONS_RUN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum options_mode mode;
+		struct vm_config c;
+		struct error err;
+
+		assert_row(rows[i].line, parse(rows[i].line, &c, &mode, &err) == 0);
+		assert_row(rows[i].line, mode == rows[i].mode);
+	}
+}
+
+static void test_memory(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t mib; /* 0: refused */
+	} rows[] = {
+		{ "1", 1 },       { "512", 512 },    { "512M", 512 },  { "512m", 512 },
+		{ "1G", 1024 },   { "1g", 1024 },    { "64G", 65536 }, { "65536", 65536 },
+		{ "0", 0 },       { "0G", 0 },       { "65G", 0 },     { "65537", 0 },
+		{ "-1", 0 },      { "+1", 0 },       { "^", 0 },       { "G", 0 },
+		{ "1K", 0 },      { "1GB", 0 },      { "1.5G", 0 },    { "0x10", 0 },
+		{ "~1", 0 },      { "1~", 0 },       { "99999999999999999999", 0 },
+		{ "17592186044417G", 0 },            { "17592186044416", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum options_mode mode;
+		struct vm_config c;
+		struct error err;
+		char line[80];
+
+		snprintf(line, sizeof(line), "--kernel k --memory %s", rows[i].text);
+		int ret = parse(line, &c, &mode, &err);
+		assert_row(rows[i].text, ret == (rows[i].mib ? 0 : -EINVAL));
+		if (rows[i].mib)
+			assert_row(rows[i].text, c.memory == rows[i].mib << 20);
+		else
+			assert_row(rows[i].text, strstr(err.msg, "--memory must be 1M to 64G (such as 1G), not '"));
+	}
+}
+
+#define NEEDED "a kernel is needed: --kernel FILE (--help lists all options)"
+#define UNKNOWN "unknown option, or one without its value (--help lists them)"
+#define CPUS "--cpus must be a number from 1 to 8, not "
+#define CID "--cid must be a number from 3 to 4294967294, not "
+#define TTL "--ttl must be a number from 1 to 31536000, not "
+#define SIZE "--size must be WIDTHxHEIGHT with sides of 64 to 4096, not "
+#define PAGE "--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode them)"
+
+static void test_mistakes(void **state)
+{
+	static const struct {
+		const char *line, *message;
+	} rows[] = {
+		{ "", NEEDED },
+		{ "--cpus 1", NEEDED },
+		{ "--frob", "--frob: " UNKNOWN },
+		{ "--kernel k --frob=1", "--frob=1: " UNKNOWN },
+		{ "--kernel k -x", "-x: " UNKNOWN },
+		{ "--kernel", "--kernel: " UNKNOWN },
+		{ "--paused=1", "--paused=1: " UNKNOWN },
+		{ "--c 1", "--c: " UNKNOWN }, /* cid, console, control or cpus? */
+		{ "--kernel k stray", "'stray' is no option (--help lists them)" },
+		{ "--kernel k -- --cpus", "'--cpus' is no option (--help lists them)" },
+		{ "--kernel k -", "'-' is no option (--help lists them)" },
+		{ "--cpus 0", CPUS "'0'" },
+		{ "--cpus 9", CPUS "'9'" },
+		{ "--cpus -1", CPUS "'-1'" },
+		{ "--cpus 1x", CPUS "'1x'" },
+		{ "--cpus ^", CPUS "''" },
+		{ "--cpus ~1", CPUS "' 1'" },
+		{ "--cpus 18446744073709551617", CPUS "'18446744073709551617'" },
+		{ "--cid 2", CID "'2'" },
+		{ "--cid 4294967295", CID "'4294967295'" },
+		{ "--ttl 0", TTL "'0'" },
+		{ "--ttl 31536001", TTL "'31536001'" },
+		{ "--ttl 1.5", TTL "'1.5'" },
+		{ "--size 63x64", SIZE "'63x64'" },
+		{ "--size 64x63", SIZE "'64x63'" },
+		{ "--size 4097x64", SIZE "'4097x64'" },
+		{ "--size 64x4097", SIZE "'64x4097'" },
+		{ "--size 640", SIZE "'640'" },
+		{ "--size 640x480x24", SIZE "'640x480x24'" },
+		{ "--size 640X480", SIZE "'640X480'" },
+		{ "--size -640x480", SIZE "'-640x480'" },
+		{ "--size 4294967360x64", SIZE "'4294967360x64'" },
+		{ "--size ~640x480", SIZE "' 640x480'" },
+		{ "--size 640x~480", SIZE "'640x 480'" },
+		{ "--size +640x+480", SIZE "'+640x+480'" },
+		{ "--page a~b", PAGE },
+		{ "--page a\"b", PAGE },
+		{ "--page a\tb", PAGE },
+		{ "--page a\x7f", PAGE },
+		{ "--page \xc3\xa9", PAGE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum options_mode mode;
+		struct vm_config c, untouched;
+		struct error err;
+
+		int ret = parse(rows[i].line, &c, &mode, &err);
+		if (ret != -EINVAL || err.code != -EINVAL || strcmp(err.msg, rows[i].message) != 0)
+			fail_msg("row '%s': %d '%s', expected '%s'", rows[i].line, ret, err.msg,
+			         rows[i].message);
+		memset(&untouched, 0xee, sizeof(untouched));
+		assert_memory_equal(&c, &untouched, sizeof(c));
+	}
+}
+
+static void test_help_names_all(void **state)
+{
+	static const char *const names[] = {
+		"--kernel", "--initramfs", "--image", "--memory", "--cpus", "--size", "--page", "--append",
+		"--guest-root", "--control", "--vsock", "--cid", "--console", "--report", "--name", "--ttl",
+		"--paused", "--probe", "--ring3", "--help", "--version",
+	};
+	cleanup_free char *text = NULL;
+	size_t size;
+
+	(void)state;
+	FILE *out = open_memstream(&text, &size);
+	assert_non_null(out);
+	options_print_help(out);
+	fclose(out);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_row(names[i], strstr(text, names[i]));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_modes),    cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_help_names_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
