@@ -137,7 +137,7 @@ static int check_page(const char *url, struct error *err)
 }
 
 /* Options that are a word or a flag; numbers and sizes are parsed apart. True: it was one. */
-static bool take_plain(int option, char *value, struct vm_config *c)
+static bool take_plain(int option, const char *value, struct vm_config *c)
 {
 	switch (option) {
 	case OPT_KERNEL: c->kernel = value; return true;

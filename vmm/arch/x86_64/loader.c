@@ -164,7 +164,7 @@ int arch_load_kernel(const struct guest_memory *memory, int fd, const char *path
 		return error_set(err, -errno, "cannot examine %s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, -EINVAL, "%s is no regular file: name a kernel (--kernel)", path);
-	if ((uint64_t)st.st_size < sizeof(Elf64_Ehdr) || (uint64_t)st.st_size < sizeof(magic))
+	if ((uint64_t)st.st_size < sizeof(magic))
 		return error_set(err, -ENOEXEC,
 		                 "%s is no kernel: neither an ELF vmlinux nor a bzImage (--kernel)", path);
 	int ret = boot_read_at(fd, path, magic, sizeof(magic), 0, err);
