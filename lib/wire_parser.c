@@ -198,11 +198,12 @@ int wire_parser_next(struct wire_parser *parser, struct wire_message *out_messag
 		parser->blob_expected = 0;
 	}
 	*out_message = (struct wire_message){
-		.object = steal_pointer(&parser->object),
+		.object = parser->object,
 		.blob = steal_pointer(&blob),
 		.blob_size = blob_size,
 		.fd = -1,
 	};
+	parser->object = NULL;
 	return 1;
 }
 
