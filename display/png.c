@@ -69,14 +69,19 @@ static uint8_t *put_head(uint8_t *at, unsigned width, unsigned height)
 	return close_chunk(at + SIGNATURE_SIZE, "IHDR", IHDR_SIZE);
 }
 
-/* True for a row in which fewer than a quarter of the bytes equal their left neighbour's. */
+/*
+ * True for a row in which fewer than a quarter of the pixels equal their left neighbour. Looks at
+ * the green byte of every fourth one: to look at all took a tenth of the whole encoding.
+ */
 static bool is_noisy(const uint8_t *row, size_t size)
 {
-	size_t same = 0;
+	size_t looked = 0, same = 0;
 
-	for (size_t i = PIXEL_SIZE; i < size; i++)
+	for (size_t i = PIXEL_SIZE + 1; i < size; i += 4 * PIXEL_SIZE) {
+		looked++;
 		same += row[i] == row[i - PIXEL_SIZE];
-	return same < size / 4;
+	}
+	return same < looked / 4;
 }
 
 /* Rows as deflate gets them: a filter type, then the filtered bytes. */
