@@ -131,7 +131,7 @@ static ssize_t read_step(struct wire_conn *conn, size_t room, int *out_fd, struc
 	rc = take_fds(conn, &msg, out_fd);
 	if (rc < 0) {
 		conn->parser.failed = rc;
-		return error_set(err, rc, "more than one file descriptor with a message");
+		return error_set(err, rc, "more file descriptors than can be taken");
 	}
 	conn->received += (uint64_t)n;
 	if (*out_fd >= 0) {
