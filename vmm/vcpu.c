@@ -96,10 +96,12 @@ static bool park(struct vcpu *cpu)
 	struct vcpu_group *group = cpu->group;
 
 	pthread_mutex_lock(&group->lock);
-	while (group->pause_wanted && !group->stop_wanted) {
+	if (group->pause_wanted && !group->stop_wanted) {
 		group->parked++;
+		/* Once, not at each wake: parked vCPUs would keep waking each other. */
 		pthread_cond_broadcast(&group->changed);
-		pthread_cond_wait(&group->changed, &group->lock);
+		while (group->pause_wanted && !group->stop_wanted)
+			pthread_cond_wait(&group->changed, &group->lock);
 		group->parked--;
 	}
 	bool go_on = !group->stop_wanted;

@@ -128,6 +128,33 @@ def test_pause_takes_a_spinning_guest_out(bed):
     vmm.ends(0, "quit")
 
 
+def switches(vmm):
+    """How often the VMM's threads have gone to sleep, the I/O thread apart: it answers us."""
+    counts = {}
+    for thread in os.listdir(f"/proc/{vmm.process.pid}/task"):
+        if int(thread) == vmm.process.pid:
+            continue
+        with open(f"/proc/{vmm.process.pid}/task/{thread}/status", encoding="ascii") as status:
+            counts[thread] = next(line for line in status if line.startswith("voluntary_ctxt"))
+    return counts
+
+
+def test_paused_cpus_sleep(bed):
+    """Parked vCPUs wake nobody, each other least of all."""
+    vmm = bed.start("tick", "--cpus", "4")
+    vmm.await_console("ticking")
+    control = vmm.control()
+    control.ok("pause")
+
+    def still():
+        before = switches(vmm)
+        for _ in range(100):
+            control.ok("status")
+        return len(before) == 4 and switches(vmm) == before
+
+    await_true(still, "paused vCPUs sleep")
+
+
 def test_start_paused(bed):
     vmm = bed.start("hello", "--paused")
     control = vmm.control()
@@ -187,7 +214,8 @@ def test_report_cannot_be_written(bed):
 TESTS = [
     test_power_off, test_reset_line, test_triple_fault, test_internal_error, test_panic, test_ttl,
     test_ttl_while_paused, test_quit, test_signals_end_it, test_killed, test_pause_and_resume,
-    test_pause_takes_a_spinning_guest_out, test_start_paused, test_console_to_a_reader,
+    test_pause_takes_a_spinning_guest_out, test_paused_cpus_sleep, test_start_paused,
+    test_console_to_a_reader,
     test_console_nobody_reads, test_console_reader_leaves, test_console_file_keeps_all,
     test_report_cannot_be_written,
 ]
