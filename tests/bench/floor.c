@@ -66,10 +66,22 @@ static void prepare(int fd, size_t size)
 
 static void set_state(int vcpu)
 {
-	struct kvm_segment code = { .limit = 0xffffffff, .selector = 0x13, .type = 0xb, .present = 1,
-		                    .dpl = 3, .s = 1, .l = 1, .g = 1 };
-	struct kvm_segment data = { .limit = 0xffffffff, .selector = 0x1b, .type = 0x3, .present = 1,
-		                    .dpl = 3, .s = 1, .db = 1, .g = 1 };
+	struct kvm_segment code = { .limit = 0xffffffff,
+		                    .selector = 0x13,
+		                    .type = 0xb,
+		                    .present = 1,
+		                    .dpl = 3,
+		                    .s = 1,
+		                    .l = 1,
+		                    .g = 1 };
+	struct kvm_segment data = { .limit = 0xffffffff,
+		                    .selector = 0x1b,
+		                    .type = 0x3,
+		                    .present = 1,
+		                    .dpl = 3,
+		                    .s = 1,
+		                    .db = 1,
+		                    .g = 1 };
 	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
 	struct kvm_sregs sregs;
 
@@ -77,8 +89,9 @@ static void set_state(int vcpu)
 		err(1, "KVM_GET_SREGS");
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.tr = (struct kvm_segment){ .base = TSS, .limit = TSS_LIMIT, .selector = 0x20,
-		                         .type = 0xb, .present = 1 };
+	sregs.tr = (struct kvm_segment){
+		.base = TSS, .limit = TSS_LIMIT, .selector = 0x20, .type = 0xb, .present = 1
+	};
 	sregs.gdt = (struct kvm_dtable){ .base = GDT, .limit = 0x2f };
 	sregs.cr3 = PML4;
 	sregs.cr4 |= 0x20;      /* PAE */

@@ -103,11 +103,15 @@ def measure_nested(benches, out):
     return json.loads(samples.read_text())
 
 
+def announce(bench):
+    print(f"{bench.id}: {bench.what}; beside it: {bench.yardstick}", file=sys.stderr, flush=True)
+
+
 def measure(benches, out):
     """Yields (benchmark, samples, yardstick samples); both empty where measuring failed."""
     tools = out / "bin"
     for bench in (b for b in benches if b.bed == "native"):
-        print(f"{bench.id}: {bench.what}", file=sys.stderr, flush=True)
+        announce(bench)
         try:
             yield (bench, *bench.measure(native.Tools(tools, TREE)))
         except (OSError, subprocess.CalledProcessError, ValueError) as why:
@@ -117,7 +121,7 @@ def measure(benches, out):
     if not nested:
         return
     for bench in nested:
-        print(f"{bench.id}: {bench.what}", file=sys.stderr, flush=True)
+        announce(bench)
     try:
         measured = measure_nested(nested, out)
     except (OSError, ValueError) as why:

@@ -66,8 +66,9 @@ static void add_noise(uint8_t *pixels, size_t size)
 static void write_header(uint8_t *file, unsigned width, unsigned height)
 {
 	/* X11/XWDFile.h, as Xvfb fills it for a screen of depth 24. */
-	const uint32_t fields[25] = { 160, 7, 2, 24, width, height, 0, 0, 32, 0, 32, 32, width * 4, 4,
-		                      0xff0000, 0xff00, 0xff, 8, 256, 256, width, height };
+	const uint32_t fields[25] = { 160,  7, 2,   24,  width,     height, 0,        0,
+		                      32,   0, 32,  32,  width * 4, 4,      0xff0000, 0xff00,
+		                      0xff, 8, 256, 256, width,     height };
 
 	for (size_t i = 0; i < 25; i++) {
 		uint32_t big_endian = __builtin_bswap32(fields[i]);
@@ -126,8 +127,10 @@ static void make_screen(const char *path, int noisy, struct screen *screen)
 static void *encode_libpng(const struct framebuffer *fb, const struct screen *screen,
                            size_t *out_size)
 {
-	png_image image = { .version = PNG_IMAGE_VERSION, .width = screen->width,
-		            .height = screen->height, .format = PNG_FORMAT_RGB };
+	png_image image = { .version = PNG_IMAGE_VERSION,
+		            .width = screen->width,
+		            .height = screen->height,
+		            .format = PNG_FORMAT_RGB };
 	png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
 	uint8_t *rgb = malloc(framebuffer_rgb_size(fb));
 	void *file = malloc(size);
