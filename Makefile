@@ -149,6 +149,30 @@ $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
 	$(Q)$(CC) -std=gnu17 -I. -O2 $(WARN) -ffreestanding -fcf-protection=none -fno-stack-protector \
 		-fno-pie -nostdlib -static -Wl,-Ttext=0x200000 -Wl,--build-id=none -o $@ $<
 
+# --- checks; tests/tests.mk has the parts that need no guest ----------------------------------
+
+# Real guests need a KVM that runs them: the test bed has one, whatever this host can do.
+E2E_TESTS := 'scripts/testbed --timeout 1500 tests/e2e/run.py'
+
+.PHONY: lint
+lint: ## format, static analysis, direction of includes, headers alone, scripts
+	@scripts/setup build check lint
+	@scripts/lint
+
+.PHONY: check-e2e
+check-e2e: ## real guests, from boot to kill, in the test bed
+	@scripts/setup build images testbed check
+	@$(MAKE) --no-print-directory all images
+	@scripts/build-testbed
+	@scripts/run-tests --timeout 1600 $(E2E_TESTS)
+
+.PHONY: check
+check: ## everything: units, native-bed tests, end-to-end tests
+	@scripts/setup build images testbed check
+	@$(MAKE) --no-print-directory all images tests
+	@scripts/build-testbed
+	@scripts/run-tests --timeout 1600 $(UNIT_PROGRAMS) $(NATIVE_TESTS) $(E2E_TESTS)
+
 # --- housekeeping ----------------------------------------------------------------------------
 
 .PHONY: install
@@ -174,6 +198,6 @@ distclean: clean ## forgets the cached kernel, root image and test bed too
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
