@@ -98,7 +98,8 @@ static void disconnect(struct agent *agent, const char *why)
 	agent->hello = NULL;
 	for (unsigned i = 0; i < PROTO_REQUESTS_MAX; i++)
 		if (agent->requests[i].id)
-			finish_error(&agent->requests[i], PROTO_ERR_GONE, "the agent closed its channel meanwhile");
+			finish_error(&agent->requests[i], PROTO_ERR_GONE,
+			             "the agent closed its channel meanwhile");
 	agent->handlers.lost(agent->handlers.arg);
 }
 
@@ -115,7 +116,8 @@ static void handle_event(struct agent *agent, const char *name, json_t *event)
 		json_int_t version = json_integer_value(json_object_get(event, "protocol"));
 
 		if (version != PROTO_VERSION) {
-			disconnect(agent, "it speaks another protocol version: rebuild the initramfs");
+			disconnect(agent,
+			           "it speaks another protocol version: rebuild the initramfs");
 			return;
 		}
 		json_decref(agent->hello);
@@ -135,7 +137,8 @@ static void handle_message(struct agent *agent, struct wire_message *message)
 	}
 	for (unsigned i = 0; i < PROTO_REQUESTS_MAX; i++)
 		if (id > 0 && agent->requests[i].id == id) {
-			finish(&agent->requests[i], message->object, message->blob, message->blob_size);
+			finish(&agent->requests[i], message->object, message->blob,
+			       message->blob_size);
 			return;
 		}
 	/* An answer that came after its timeout, or that nobody asked for. */
@@ -156,7 +159,8 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
 		int ret = wire_conn_read(&agent->conn, &err);
 
-		while (agent->connected && (got = wire_conn_next(&agent->conn, &message, &err)) > 0) {
+		while (agent->connected &&
+		       (got = wire_conn_next(&agent->conn, &message, &err)) > 0) {
 			handle_message(agent, &message);
 			wire_message_finish(&message);
 		}
@@ -193,8 +197,8 @@ static void on_timeout(struct loop_timer *timer)
 	struct request *request = container_of(timer, struct request, timer);
 	char message[128];
 
-	snprintf(message, sizeof(message), "the agent did not answer '%s' within %llu ms", request->verb,
-	         (unsigned long long)request->timeout_ms);
+	snprintf(message, sizeof(message), "the agent did not answer '%s' within %llu ms",
+	         request->verb, (unsigned long long)request->timeout_ms);
 	finish_error(request, PROTO_ERR_TIMEOUT, message);
 }
 
@@ -211,7 +215,8 @@ void agent_request(struct agent *agent, json_t *request, const void *blob, size_
 		if (agent->requests[i].id == 0)
 			slot = &agent->requests[i];
 	if (!slot) {
-		refuse(done, arg, PROTO_ERR_BUSY, "too many requests are under way: wait for some to end");
+		refuse(done, arg, PROTO_ERR_BUSY,
+		       "too many requests are under way: wait for some to end");
 		return;
 	}
 
@@ -225,15 +230,16 @@ void agent_request(struct agent *agent, json_t *request, const void *blob, size_
 	json_object_set_new(request, "id", json_integer(slot->id));
 	int ret = wire_conn_send(&agent->conn, request, blob, blob_size, -1);
 	if (ret == -EMSGSIZE) {
-		finish_error(slot, PROTO_ERR_TOO_LARGE, "the request exceeds a line of 64 KiB or a blob of 1 MiB");
+		finish_error(slot, PROTO_ERR_TOO_LARGE,
+		             "the request exceeds a line of 64 KiB or a blob of 1 MiB");
 		return;
 	}
 	if (ret) {
 		disconnect(agent, "the guest does not read");
 		return;
 	}
-	loop_timer_set(agent->loop, &slot->timer, clock_now_ns() + (timeout_ms + GRACE_MS) * NS_PER_MS,
-	               on_timeout);
+	loop_timer_set(agent->loop, &slot->timer,
+	               clock_now_ns() + (timeout_ms + GRACE_MS) * NS_PER_MS, on_timeout);
 	rearm(agent);
 }
 
@@ -247,7 +253,8 @@ void agent_destroy(struct agent *agent)
 		wire_conn_finish(&agent->conn);
 		for (unsigned i = 0; i < PROTO_REQUESTS_MAX; i++)
 			if (agent->requests[i].id)
-				finish_error(&agent->requests[i], PROTO_ERR_GONE, "the session ends");
+				finish_error(&agent->requests[i], PROTO_ERR_GONE,
+				             "the session ends");
 	}
 	json_decref(agent->hello);
 	free(agent);

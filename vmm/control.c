@@ -114,7 +114,8 @@ static struct pending *pend(struct client *client, json_int_t id)
 	if (client->pending < PENDING_PER_CLIENT_MAX)
 		pending = calloc(1, sizeof(*pending));
 	if (!pending) {
-		refuse(client, id, PROTO_ERR_BUSY, "too many requests are under way: wait for some to end");
+		refuse(client, id, PROTO_ERR_BUSY,
+		       "too many requests are under way: wait for some to end");
 		return NULL;
 	}
 	pending->control = client->control;
@@ -183,21 +184,26 @@ static json_t *describe(struct control *control, json_int_t id)
 	json_object_set_new(reply, "pid", json_integer(getpid()));
 	json_object_set_new(reply, "state", json_string(vm->paused ? "paused" : "running"));
 	json_object_set_new(reply, "cpus", json_integer(vm->config->cpus));
-	json_object_set_new(reply, "memory_mib", json_integer((json_int_t)(vm->config->memory >> 20)));
-	json_object_set_new(reply, "uptime_ms",
-	                    json_integer((json_int_t)((now - vm->stages[STAGE_STARTED]) / NS_PER_MS)));
+	json_object_set_new(reply, "memory_mib",
+	                    json_integer((json_int_t)(vm->config->memory >> 20)));
+	json_object_set_new(
+		reply, "uptime_ms",
+		json_integer((json_int_t)((now - vm->stages[STAGE_STARTED]) / NS_PER_MS)));
 	if (vm->ttl_deadline_ns)
-		json_object_set_new(reply, "ttl_ms",
-		                    json_integer(vm->ttl_deadline_ns > now ?
-		                                         (json_int_t)((vm->ttl_deadline_ns - now) / NS_PER_MS) :
-		                                         0));
-	json_object_set_new(reply, "started_ns", json_integer((json_int_t)vm->stages[STAGE_STARTED]));
+		json_object_set_new(
+			reply, "ttl_ms",
+			json_integer(vm->ttl_deadline_ns > now
+		                             ? (json_int_t)((vm->ttl_deadline_ns - now) / NS_PER_MS)
+		                             : 0));
+	json_object_set_new(reply, "started_ns",
+	                    json_integer((json_int_t)vm->stages[STAGE_STARTED]));
 	json_object_set_new(reply, "stages", describe_stages(vm));
 	if (agent_hello(vm->agent))
 		json_object_set_new(reply, "agent", json_deep_copy(agent_hello(vm->agent)));
 	if (screen_size(vm->screen, &width, &height))
 		json_object_set_new(reply, "display",
-		                    json_pack("{s:i,s:i}", "width", (int)width, "height", (int)height));
+		                    json_pack("{s:i,s:i}", "width", (int)width, "height",
+		                              (int)height));
 	json_object_set_new(reply, "deaths", json_deep_copy(control->deaths));
 	json_object_set_new(reply, "exits", describe_exits(vm));
 	return reply;
@@ -223,8 +229,9 @@ static void on_wait_expired(struct loop_timer *timer)
 
 	unlink_waiting(pending);
 	complete(pending,
-	         wire_reply_error(pending->id, PROTO_ERR_TIMEOUT, "the %s was not ready within %llu ms",
-	                          pending->stage_name, (unsigned long long)pending->timeout_ms),
+	         wire_reply_error(pending->id, PROTO_ERR_TIMEOUT,
+	                          "the %s was not ready within %llu ms", pending->stage_name,
+	                          (unsigned long long)pending->timeout_ms),
 	         NULL, 0, -1);
 }
 
@@ -248,7 +255,9 @@ static void verb_wait(struct client *client, json_int_t id, struct wire_message 
 	static const struct {
 		const char *name;
 		enum vm_stage stage;
-	} stages[] = { { "agent", STAGE_AGENT }, { "display", STAGE_DISPLAY }, { "browser", STAGE_BROWSER } };
+	} stages[] = { { "agent", STAGE_AGENT },
+		       { "display", STAGE_DISPLAY },
+		       { "browser", STAGE_BROWSER } };
 	const char *wanted = json_string_value(json_object_get(message->object, "for"));
 	uint64_t timeout_ms;
 	size_t i = 0;
@@ -256,7 +265,8 @@ static void verb_wait(struct client *client, json_int_t id, struct wire_message 
 	while (i < 3 && (!wanted || strcmp(stages[i].name, wanted) != 0))
 		i++;
 	if (i == 3) {
-		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'for' must be agent, display or browser");
+		refuse(client, id, PROTO_ERR_BAD_REQUEST,
+		       "'for' must be agent, display or browser");
 		return;
 	}
 	if (!read_timeout(message->object, DEFAULT_WAIT_MS, &timeout_ms)) {
@@ -311,9 +321,10 @@ void control_notify(struct control *control)
 			continue;
 		unlink_waiting(p);
 		complete(p,
-		         reached ? describe(control, p->id) :
-			           wire_reply_error(p->id, PROTO_ERR_FAILED,
-		                                    "the %s will not come up: its process died (status tells)",
+		         reached ? describe(control, p->id)
+		                 : wire_reply_error(p->id, PROTO_ERR_FAILED,
+		                                    "the %s will not come up: its process died "
+		                                    "(status tells)",
 		                                    p->stage_name),
 		         NULL, 0, -1);
 	}
@@ -325,7 +336,8 @@ void control_note_death(struct control *control, const json_t *event)
 		return;
 	json_t *copy = json_deep_copy(event);
 	json_object_del(copy, "event");
-	log_warn("guest: process %s died", json_string_value(json_object_get(copy, "process")) ?: "?");
+	log_warn("guest: process %s died",
+	         json_string_value(json_object_get(copy, "process")) ?: "?");
 	if (json_array_size(control->deaths) < DEATHS_MAX)
 		json_array_append_new(control->deaths, copy);
 	else
@@ -348,11 +360,13 @@ static void verb_agent(struct client *client, json_int_t id, struct wire_message
 	uint64_t timeout_ms;
 
 	if (!json_is_object(request) || !json_is_string(json_object_get(request, "verb"))) {
-		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'request' must be an object with a 'verb'");
+		refuse(client, id, PROTO_ERR_BAD_REQUEST,
+		       "'request' must be an object with a 'verb'");
 		return;
 	}
 	if (!read_timeout(request, DEFAULT_AGENT_MS, &timeout_ms)) {
-		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'request.timeout_ms' must be 1 to 3600000");
+		refuse(client, id, PROTO_ERR_BAD_REQUEST,
+		       "'request.timeout_ms' must be 1 to 3600000");
 		return;
 	}
 	if (client->control->vm->paused) {
@@ -361,8 +375,8 @@ static void verb_agent(struct client *client, json_int_t id, struct wire_message
 	}
 	struct pending *pending = pend(client, id);
 	if (pending)
-		agent_request(client->control->vm->agent, request, message->blob, message->blob_size,
-		              timeout_ms, on_agent_reply, pending);
+		agent_request(client->control->vm->agent, request, message->blob,
+		              message->blob_size, timeout_ms, on_agent_reply, pending);
 }
 
 static void on_screenshot(void *arg, json_t *reply, int fd)
@@ -426,7 +440,8 @@ static void dispatch(struct client *client, struct wire_message *message)
 	json_int_t id = json_integer_value(json_object_get(message->object, "id"));
 
 	if (id <= 0 || !verb) {
-		refuse(client, id, PROTO_ERR_BAD_REQUEST, "a request needs an 'id' above 0 and a 'verb'");
+		refuse(client, id, PROTO_ERR_BAD_REQUEST,
+		       "a request needs an 'id' above 0 and a 'verb'");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
@@ -450,7 +465,8 @@ static void on_client(struct loop_watch *watch, uint32_t events)
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
 		ret = wire_conn_read(&client->conn, &err);
-		while (client->number && (got = wire_conn_next(&client->conn, &message, &err)) > 0) {
+		while (client->number &&
+		       (got = wire_conn_next(&client->conn, &message, &err)) > 0) {
 			dispatch(client, &message);
 			wire_message_finish(&message);
 		}
@@ -472,13 +488,15 @@ static void on_listen(struct loop_watch *watch, uint32_t events)
 	if (fd < 0)
 		return;
 	if (!client) {
-		log_warn("control: %d clients are connected, no more are taken", CONTROL_CLIENTS_MAX);
+		log_warn("control: %d clients are connected, no more are taken",
+		         CONTROL_CLIENTS_MAX);
 		return;
 	}
 	*client = (struct client){ .control = control };
 	if (wire_conn_init(&client->conn, steal_fd(&fd)))
 		return;
-	if (loop_watch_add(control->vm->loop, &client->watch, client->conn.fd, EPOLLIN, on_client)) {
+	if (loop_watch_add(control->vm->loop, &client->watch, client->conn.fd, EPOLLIN,
+	                   on_client)) {
 		wire_conn_finish(&client->conn);
 		return;
 	}
@@ -500,7 +518,8 @@ int control_create(struct vm *vm, const char *path, struct control **out_control
 	if (ret == 0)
 		ret = sock_listen_unix(path, &control->listen_fd, err);
 	if (ret == 0)
-		ret = loop_watch_add(vm->loop, &control->listen_watch, control->listen_fd, EPOLLIN, on_listen);
+		ret = loop_watch_add(vm->loop, &control->listen_watch, control->listen_fd, EPOLLIN,
+		                     on_listen);
 	if (ret) {
 		control_destroy(control);
 		return err->code ? ret : error_set(err, ret, "control socket: %s", strerror(-ret));
@@ -517,8 +536,8 @@ void control_destroy(struct control *control)
 		struct pending *pending = control->waiting;
 
 		unlink_waiting(pending);
-		complete(pending, wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"), NULL, 0,
-		         -1);
+		complete(pending, wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"),
+		         NULL, 0, -1);
 	}
 	loop_watch_remove(control->vm->loop, &control->listen_watch);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)

@@ -25,14 +25,13 @@ struct platform_row {
 };
 
 static const struct platform_row platform_table[] = {
-	{ "serial", "ns16550a", LAYOUT_SERIAL, SERIAL_SIZE, LAYOUT_PIN_SERIAL, serial_read, serial_write,
-	  true },
-	{ "vmgenid", "microsoft,vmgenid", LAYOUT_VMGENID, VMGENID_SIZE, LAYOUT_PIN_VMGENID, vmgenid_read,
-	  vmgenid_write, false },
+	{ "serial", "ns16550a", LAYOUT_SERIAL, SERIAL_SIZE, LAYOUT_PIN_SERIAL, serial_read,
+	  serial_write, true },
+	{ "vmgenid", "microsoft,vmgenid", LAYOUT_VMGENID, VMGENID_SIZE, LAYOUT_PIN_VMGENID,
+	  vmgenid_read, vmgenid_write, false },
 	{ "pvpanic", "qemu,pvpanic-mmio", LAYOUT_PVPANIC, PVPANIC_SIZE, -1, pvpanic_read,
 	  pvpanic_write, false },
-	{ "power", "syscon", LAYOUT_POWER, POWER_SIZE, -1, power_read, power_write,
-	  false },
+	{ "power", "syscon", LAYOUT_POWER, POWER_SIZE, -1, power_read, power_write, false },
 };
 
 static int create_pmem(struct vm *vm, const struct virtio_place *place,
@@ -71,8 +70,8 @@ static bool always(const struct vm *vm)
 
 static const struct {
 	bool (*wanted)(const struct vm *vm);
-	int (*create)(struct vm *vm, const struct virtio_place *place, struct virtio_device **out_dev,
-	              struct error *err);
+	int (*create)(struct vm *vm, const struct virtio_place *place,
+	              struct virtio_device **out_dev, struct error *err);
 } virtio_table[] = {
 	{ has_image, create_pmem },
 	{ always, create_vsock },
@@ -111,10 +110,14 @@ static int put_on_bus(struct vm *vm, const struct bus_region *region, struct err
 static int create_ioapic(struct vm *vm, struct error *err)
 {
 	ioapic_init(&vm->ioapic, vm->kvm.vm_fd);
-	return put_on_bus(vm, &(struct bus_region){ .name = "ioapic", .base = GPA(LAYOUT_IOAPIC),
-	                                            .size = IOAPIC_SIZE, .lock = &vm->ioapic.lock,
-	                                            .device = &vm->ioapic, .read = ioapic_read,
-	                                            .write = ioapic_write },
+	return put_on_bus(vm,
+	                  &(struct bus_region){ .name = "ioapic",
+	                                        .base = GPA(LAYOUT_IOAPIC),
+	                                        .size = IOAPIC_SIZE,
+	                                        .lock = &vm->ioapic.lock,
+	                                        .device = &vm->ioapic,
+	                                        .read = ioapic_read,
+	                                        .write = ioapic_write },
 	                  err);
 }
 
@@ -134,13 +137,17 @@ static int create_platform(struct vm *vm, struct error *err)
 	ioapic_wire(&vm->ioapic, &vm->serial_irq);
 	ioapic_wire(&vm->ioapic, &vm->vmgenid_irq);
 
-	for (size_t i = 0; i < sizeof(platform_table) / sizeof(platform_table[0]) && ret == 0; i++) {
+	for (size_t i = 0; i < sizeof(platform_table) / sizeof(platform_table[0]) && ret == 0;
+	     i++) {
 		const struct platform_row *row = &platform_table[i];
 		struct bus_region region = {
-			.name = row->node, .base = GPA(row->base), .size = row->size,
+			.name = row->node,
+			.base = GPA(row->base),
+			.size = row->size,
 			.lock = row->is_serial ? &vm->serial.lock : &vm->platform.lock,
 			.device = row->is_serial ? (void *)&vm->serial : (void *)&vm->platform,
-			.read = row->read, .write = row->write,
+			.read = row->read,
+			.write = row->write,
 		};
 
 		ret = put_on_bus(vm, &region, err);
@@ -156,8 +163,11 @@ static int create_virtio(struct vm *vm, struct error *err)
 	for (size_t i = 0; i < sizeof(virtio_table) / sizeof(virtio_table[0]) && ret == 0; i++) {
 		unsigned n = vm->virtio_count;
 		struct virtio_place place = {
-			.memory = &vm->memory, .loop = vm->loop, .vm_fd = vm->kvm.vm_fd,
-			.base = GPA(LAYOUT_VIRTIO + n * VIRTIO_MMIO_SIZE), .pin = LAYOUT_PIN_VIRTIO + n,
+			.memory = &vm->memory,
+			.loop = vm->loop,
+			.vm_fd = vm->kvm.vm_fd,
+			.base = GPA(LAYOUT_VIRTIO + n * VIRTIO_MMIO_SIZE),
+			.pin = LAYOUT_PIN_VIRTIO + n,
 		};
 
 		if (!virtio_table[i].wanted(vm))
@@ -169,10 +179,14 @@ static int create_virtio(struct vm *vm, struct error *err)
 		vm->virtio_count++;
 		ioapic_wire(&vm->ioapic, &dev->irq);
 		add_node(vm, "virtio", "virtio,mmio", place.base, VIRTIO_MMIO_SIZE, (int)place.pin);
-		ret = put_on_bus(vm, &(struct bus_region){ .name = dev->ops->name, .base = place.base,
-		                                           .size = VIRTIO_MMIO_SIZE, .lock = &dev->lock,
-		                                           .device = dev, .read = virtio_mmio_read,
-		                                           .write = virtio_mmio_write },
+		ret = put_on_bus(vm,
+		                 &(struct bus_region){ .name = dev->ops->name,
+		                                       .base = place.base,
+		                                       .size = VIRTIO_MMIO_SIZE,
+		                                       .lock = &dev->lock,
+		                                       .device = dev,
+		                                       .read = virtio_mmio_read,
+		                                       .write = virtio_mmio_write },
 		                 err);
 	}
 	return ret;

@@ -34,13 +34,15 @@ static int explain_open(int code, struct error *err)
 
 	if (code == -ENOENT)
 		return error_set(err, code,
-		                 KVM_DEVICE " is missing: load kvm_intel or kvm_amd, or turn on virtualisation in the firmware");
+		                 KVM_DEVICE " is missing: load kvm_intel or kvm_amd, or turn on "
+		                            "virtualisation in the firmware");
 	if (code != -EACCES && code != -EPERM)
 		return error_set(err, code, "cannot open " KVM_DEVICE ": %s", strerror(-code));
 
 	const struct group *group = stat(KVM_DEVICE, &st) == 0 ? getgrgid(st.st_gid) : NULL;
 	return error_set(err, code,
-	                 "no permission for " KVM_DEVICE ": add yourself to group %s (usermod -aG %s $USER) and log in again",
+	                 "no permission for " KVM_DEVICE
+	                 ": add yourself to group %s (usermod -aG %s $USER) and log in again",
 	                 group ? group->gr_name : "kvm", group ? group->gr_name : "kvm");
 }
 
@@ -53,8 +55,8 @@ int kvm_open(struct kvm *kvm, struct error *err)
 		return explain_open(-errno, err);
 	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
-		return error_set(err, -ENOTSUP, KVM_DEVICE " speaks API version %d, %d is needed", version,
-		                 KVM_API_VERSION);
+		return error_set(err, -ENOTSUP, KVM_DEVICE " speaks API version %d, %d is needed",
+		                 version, KVM_API_VERSION);
 	int run_size = ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (run_size <= 0)
 		return error_set(err, -errno, "KVM_GET_VCPU_MMAP_SIZE: %s", strerror(errno));
@@ -79,7 +81,8 @@ int kvm_create_vm(struct kvm *kvm, struct error *err)
 
 	if (kvm_missing_capabilities(kvm->fd, missing, 1))
 		return error_set(err, -ENOTSUP,
-		                 "this host's KVM has no %s: a newer kernel is needed (`cloche doctor` lists all)",
+		                 "this host's KVM has no %s: a newer kernel is needed (`cloche "
+		                 "doctor` lists all)",
 		                 missing[0]);
 	do {
 		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);

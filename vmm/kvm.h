@@ -11,13 +11,16 @@
 #include "vmm/memory.h"
 
 struct kvm {
-	int fd;    /* owned: /dev/kvm */
-	int vm_fd; /* owned */
+	int fd;          /* owned: /dev/kvm */
+	int vm_fd;       /* owned */
 	size_t run_size; /* bytes of a vCPU's shared struct kvm_run */
 	unsigned slots;  /* memory slots in use */
 };
 
-#define KVM_INIT { .fd = -1, .vm_fd = -1 }
+#define KVM_INIT                                                                                   \
+	{                                                                                          \
+		.fd = -1, .vm_fd = -1                                                              \
+	}
 
 /*
  * Opens /dev/kvm and checks the API version (KVM api.rst 4.1). The errors say what to do: no such

@@ -30,9 +30,10 @@ int guest_memory_init(struct guest_memory *memory, uint64_t size, struct gpa hol
                       struct gpa hole_end, struct error *err)
 {
 	if (size < GUEST_MEMORY_MIN || size > GUEST_MEMORY_MAX || size % GUEST_PAGE_SIZE)
-		return error_set(err, -EINVAL,
-		                 "guest memory must be 1 MiB to 64 GiB in whole pages, not %llu bytes",
-		                 (unsigned long long)size);
+		return error_set(
+			err, -EINVAL,
+			"guest memory must be 1 MiB to 64 GiB in whole pages, not %llu bytes",
+			(unsigned long long)size);
 
 	uint8_t *ram = map_ram(size);
 	if (!ram)

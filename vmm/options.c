@@ -13,9 +13,27 @@
 #define CID_MAX 0xfffffffeull
 
 enum {
-	OPT_KERNEL = 256, OPT_INITRAMFS, OPT_IMAGE, OPT_APPEND, OPT_PAGE, OPT_MEMORY, OPT_CPUS, OPT_SIZE,
-	OPT_CONTROL, OPT_VSOCK, OPT_CID, OPT_CONSOLE, OPT_REPORT, OPT_NAME, OPT_TTL, OPT_GUEST_ROOT,
-	OPT_PAUSED, OPT_RING3, OPT_PROBE, OPT_HELP, OPT_VERSION,
+	OPT_KERNEL = 256,
+	OPT_INITRAMFS,
+	OPT_IMAGE,
+	OPT_APPEND,
+	OPT_PAGE,
+	OPT_MEMORY,
+	OPT_CPUS,
+	OPT_SIZE,
+	OPT_CONTROL,
+	OPT_VSOCK,
+	OPT_CID,
+	OPT_CONSOLE,
+	OPT_REPORT,
+	OPT_NAME,
+	OPT_TTL,
+	OPT_GUEST_ROOT,
+	OPT_PAUSED,
+	OPT_RING3,
+	OPT_PROBE,
+	OPT_HELP,
+	OPT_VERSION,
 };
 
 static const struct option long_options[] = {
@@ -61,7 +79,8 @@ void options_print_help(FILE *out)
 	      "  --guest-root       lets exec requests ask for root inside the guest\n"
 	      "host:\n"
 	      "  --control PATH     control socket, must not exist\n"
-	      "  --vsock PATH       vsock host socket, must not exist; guest port P arrives at PATH_P\n"
+	      "  --vsock PATH       vsock host socket, must not exist; guest port P arrives at "
+	      "PATH_P\n"
 	      "  --cid N            the guest's vsock CID, 3 or above (default 3)\n"
 	      "  --console FILE     serial console; - is standard output (default -)\n"
 	      "  --report FILE      writes a JSON report when the guest has ended\n"
@@ -86,8 +105,8 @@ static int parse_number(const char *option, const char *text, uint64_t min, uint
 	errno = 0;
 	unsigned long long value = strtoull(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno || value < min || value > max)
-		return error_set(err, -EINVAL, "--%s must be a number from %llu to %llu, not '%s'", option,
-		                 (unsigned long long)min, (unsigned long long)max, text);
+		return error_set(err, -EINVAL, "--%s must be a number from %llu to %llu, not '%s'",
+		                 option, (unsigned long long)min, (unsigned long long)max, text);
 	*out = value;
 	return 0;
 }
@@ -103,7 +122,8 @@ static int parse_memory(const char *text, uint64_t *out, struct error *err)
 		end++;
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno || value == 0 ||
 	    value > GUEST_MEMORY_MAX >> shift)
-		return error_set(err, -EINVAL, "--memory must be 1M to 64G (such as 1G), not '%s'", text);
+		return error_set(err, -EINVAL, "--memory must be 1M to 64G (such as 1G), not '%s'",
+		                 text);
 	*out = (uint64_t)value << shift;
 	return 0;
 }
@@ -116,10 +136,11 @@ static int parse_size(const char *text, unsigned *out_width, unsigned *out_heigh
 
 	/* sscanf alone would take blanks and signs. */
 	if (text[strspn(text, "0123456789x")] != '\0' ||
-	    sscanf(text, "%5ux%5u%c", &width, &height, &rest) != 2 || width < PROTO_DISPLAY_SIDE_MIN ||
-	    height < PROTO_DISPLAY_SIDE_MIN || width > PROTO_DISPLAY_SIDE_MAX ||
-	    height > PROTO_DISPLAY_SIDE_MAX)
-		return error_set(err, -EINVAL, "--size must be WIDTHxHEIGHT with sides of %u to %u, not '%s'",
+	    sscanf(text, "%5ux%5u%c", &width, &height, &rest) != 2 ||
+	    width < PROTO_DISPLAY_SIDE_MIN || height < PROTO_DISPLAY_SIDE_MIN ||
+	    width > PROTO_DISPLAY_SIDE_MAX || height > PROTO_DISPLAY_SIDE_MAX)
+		return error_set(err, -EINVAL,
+		                 "--size must be WIDTHxHEIGHT with sides of %u to %u, not '%s'",
 		                 PROTO_DISPLAY_SIDE_MIN, PROTO_DISPLAY_SIDE_MAX, text);
 	*out_width = width;
 	*out_height = height;
@@ -132,7 +153,8 @@ static int check_page(const char *url, struct error *err)
 	for (const char *c = url; *c; c++)
 		if (*c <= ' ' || *c > '~' || *c == '"')
 			return error_set(err, -EINVAL,
-			                 "--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode them)");
+			                 "--page must be a URL without blanks, quotes or non-ASCII "
+			                 "characters (percent-encode them)");
 	return 0;
 }
 
@@ -140,19 +162,44 @@ static int check_page(const char *url, struct error *err)
 static bool take_plain(int option, const char *value, struct vm_config *c)
 {
 	switch (option) {
-	case OPT_KERNEL: c->kernel = value; return true;
-	case OPT_INITRAMFS: c->initramfs = value; return true;
-	case OPT_IMAGE: c->image = value; return true;
-	case OPT_APPEND: c->append = value; return true;
-	case OPT_CONTROL: c->control = value; return true;
-	case OPT_VSOCK: c->vsock = value; return true;
-	case OPT_CONSOLE: c->console = value; return true;
-	case OPT_REPORT: c->report = value; return true;
-	case OPT_NAME: c->name = value; return true;
-	case OPT_GUEST_ROOT: c->guest_root = true; return true;
-	case OPT_PAUSED: c->paused = true; return true;
-	case OPT_RING3: c->ring3 = true; return true;
-	default: return false;
+	case OPT_KERNEL:
+		c->kernel = value;
+		return true;
+	case OPT_INITRAMFS:
+		c->initramfs = value;
+		return true;
+	case OPT_IMAGE:
+		c->image = value;
+		return true;
+	case OPT_APPEND:
+		c->append = value;
+		return true;
+	case OPT_CONTROL:
+		c->control = value;
+		return true;
+	case OPT_VSOCK:
+		c->vsock = value;
+		return true;
+	case OPT_CONSOLE:
+		c->console = value;
+		return true;
+	case OPT_REPORT:
+		c->report = value;
+		return true;
+	case OPT_NAME:
+		c->name = value;
+		return true;
+	case OPT_GUEST_ROOT:
+		c->guest_root = true;
+		return true;
+	case OPT_PAUSED:
+		c->paused = true;
+		return true;
+	case OPT_RING3:
+		c->ring3 = true;
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -180,25 +227,32 @@ static int take_parsed(int option, char *value, struct vm_config *c, struct erro
 	case OPT_TTL:
 		return parse_number("ttl", value, 1, TTL_MAX_S, &c->ttl_s, err);
 	default:
-		return error_set(err, -EINVAL, "unknown option, or one without its value (--help lists them)");
+		return error_set(err, -EINVAL,
+		                 "unknown option, or one without its value (--help lists them)");
 	}
 }
 
-int options_parse(int argc, char *argv[], struct vm_config *out_config,
-                  enum options_mode *out_mode, struct error *err)
+int options_parse(int argc, char *argv[], struct vm_config *out_config, enum options_mode *out_mode,
+                  struct error *err)
 {
-	struct vm_config c = { .name = "guest", .console = "-", .memory = DEFAULT_MEMORY, .cpus = 1,
-		               .width = 1280, .height = 800, .cid = PROTO_GUEST_CID };
+	struct vm_config c = { .name = "guest",
+		               .console = "-",
+		               .memory = DEFAULT_MEMORY,
+		               .cpus = 1,
+		               .width = 1280,
+		               .height = 800,
+		               .cid = PROTO_GUEST_CID };
 	int option;
 
 	*out_mode = OPTIONS_RUN;
 	optind = 0; /* glibc: forget an earlier command line */
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		if (option == OPT_HELP || option == 'h' || option == OPT_VERSION || option == OPT_PROBE) {
-			*out_mode = option == OPT_VERSION ? OPTIONS_VERSION :
-			            option == OPT_PROBE   ? OPTIONS_PROBE :
-			                                    OPTIONS_HELP;
+		if (option == OPT_HELP || option == 'h' || option == OPT_VERSION ||
+		    option == OPT_PROBE) {
+			*out_mode = option == OPT_VERSION ? OPTIONS_VERSION
+			            : option == OPT_PROBE ? OPTIONS_PROBE
+			                                  : OPTIONS_HELP;
 			return 0;
 		}
 		if (take_plain(option, optarg, &c))
@@ -208,9 +262,11 @@ int options_parse(int argc, char *argv[], struct vm_config *out_config,
 			return option == '?' ? error_prefix(err, ret, "%s", argv[optind - 1]) : ret;
 	}
 	if (optind < argc)
-		return error_set(err, -EINVAL, "'%s' is no option (--help lists them)", argv[optind]);
+		return error_set(err, -EINVAL, "'%s' is no option (--help lists them)",
+		                 argv[optind]);
 	if (!c.kernel)
-		return error_set(err, -EINVAL, "a kernel is needed: --kernel FILE (--help lists all options)");
+		return error_set(err, -EINVAL,
+		                 "a kernel is needed: --kernel FILE (--help lists all options)");
 	*out_config = c;
 	return 0;
 }

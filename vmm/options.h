@@ -14,8 +14,8 @@ enum options_mode { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_PROBE };
  * Parses argv into *out_config, whose strings point into argv. 0, or -EINVAL with one line that
  * names the option. *out_mode says what is asked for; *out_config counts for OPTIONS_RUN only.
  */
-int options_parse(int argc, char *argv[], struct vm_config *out_config,
-                  enum options_mode *out_mode, struct error *err);
+int options_parse(int argc, char *argv[], struct vm_config *out_config, enum options_mode *out_mode,
+                  struct error *err);
 
 void options_print_help(FILE *out);
 

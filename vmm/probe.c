@@ -30,8 +30,17 @@
 
 /* 16-bit real mode: mov ecx, ITERATIONS; 1: dec ecx; jnz 1b; hlt */
 static const uint8_t loop_code[] = {
-	0x66, 0xb9, LOOP_ITERATIONS & 0xff, LOOP_ITERATIONS >> 8 & 0xff, LOOP_ITERATIONS >> 16 & 0xff, 0,
-	0x66, 0x49, 0x75, 0xfc, 0xf4,
+	0x66,
+	0xb9,
+	LOOP_ITERATIONS & 0xff,
+	LOOP_ITERATIONS >> 8 & 0xff,
+	LOOP_ITERATIONS >> 16 & 0xff,
+	0,
+	0x66,
+	0x49,
+	0x75,
+	0xfc,
+	0xf4,
 };
 
 struct loop_vm {
@@ -167,7 +176,10 @@ static bool examine(json_t *result)
 	put_group(result);
 	int ret = kvm_open(&kvm, &err);
 	if (ret) {
-		finish(result, ret == -ENOENT ? "missing" : ret == -EACCES || ret == -EPERM ? "permission" : "unusable",
+		finish(result,
+		       ret == -ENOENT                    ? "missing"
+		       : ret == -EACCES || ret == -EPERM ? "permission"
+		                                         : "unusable",
 		       err.msg);
 		return false;
 	}
@@ -178,11 +190,14 @@ static bool examine(json_t *result)
 	kvm_close(&kvm);
 
 	if (json_array_size(missing) > 0) {
-		finish(result, "unusable", "this host's KVM lacks capabilities that cloche-vmm needs: use a newer kernel");
+		finish(result, "unusable",
+		       "this host's KVM lacks capabilities that cloche-vmm needs: use a newer "
+		       "kernel");
 		return false;
 	}
 	if (ns < 0) {
-		snprintf(message, sizeof(message), "a trial guest did not run: %s", strerror((int)-ns));
+		snprintf(message, sizeof(message), "a trial guest did not run: %s",
+		         strerror((int)-ns));
 		finish(result, "unusable", message);
 		return false;
 	}
@@ -190,9 +205,9 @@ static bool examine(json_t *result)
 	json_object_set_new(result, "interpreted", json_boolean(interpreted));
 	json_object_set_new(result, "ring0_loop_us", json_integer(ns / 1000));
 	finish(result, "ok",
-	       interpreted ?
-	               "this KVM interprets guest kernel code: stock guests can't run here; use scripts/testbed, an emulated machine" :
-	               "guests can run on this host");
+	       interpreted ? "this KVM interprets guest kernel code: stock guests can't run here; "
+	                     "use scripts/testbed, an emulated machine"
+	                   : "guests can run on this host");
 	return !interpreted;
 }
 

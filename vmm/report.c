@@ -29,9 +29,9 @@ static json_t *split_lines(char *text)
 static json_t *describe(struct vm *vm, const struct vm_ending *ending, char *console)
 {
 	char pc[24];
-	json_t *report = json_pack("{s:s,s:i,s:s,s:s}", "reason", vm_reason_name(ending->reason), "status",
-	                           vm_reason_status(ending->reason), "detail", ending->detail, "name",
-	                           vm->config->name);
+	json_t *report = json_pack("{s:s,s:i,s:s,s:s}", "reason", vm_reason_name(ending->reason),
+	                           "status", vm_reason_status(ending->reason), "detail",
+	                           ending->detail, "name", vm->config->name);
 
 	if (ending->pc) {
 		snprintf(pc, sizeof(pc), "0x%llx", (unsigned long long)ending->pc);
@@ -39,7 +39,8 @@ static json_t *describe(struct vm *vm, const struct vm_ending *ending, char *con
 	}
 	if (ending->vcpu >= 0)
 		json_object_set_new(report, "vcpu", json_integer(ending->vcpu));
-	json_object_set_new(report, "started_ns", json_integer((json_int_t)vm->stages[STAGE_STARTED]));
+	json_object_set_new(report, "started_ns",
+	                    json_integer((json_int_t)vm->stages[STAGE_STARTED]));
 	json_object_set_new(report, "first_exit_ns",
 	                    json_integer((json_int_t)vm->stages[STAGE_FIRST_EXIT]));
 	json_object_set_new(report, "console", split_lines(console));
@@ -53,7 +54,8 @@ static int write_report(const char *path, const json_t *report)
 
 	if (length < 0 || (size_t)length >= sizeof(temporary))
 		return -ENAMETOOLONG;
-	cleanup_fd int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	cleanup_fd int fd =
+		open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	if (json_dumpfd(report, fd, JSON_INDENT(1)) || rename(temporary, path)) {

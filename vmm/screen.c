@@ -118,7 +118,8 @@ static int make_framebuffer(const struct screen *screen, const json_t *reply, co
 	json_int_t height = json_integer_value(json_object_get(reply, "height"));
 	size_t count = blob_size / sizeof(uint64_t);
 
-	if (width < 0 || width > PROTO_DISPLAY_SIDE_MAX || height < 0 || height > PROTO_DISPLAY_SIDE_MAX)
+	if (width < 0 || width > PROTO_DISPLAY_SIDE_MAX || height < 0 ||
+	    height > PROTO_DISPLAY_SIDE_MAX)
 		return error_set(err, -EINVAL, "display: the announced size is no possible screen");
 	if (count == 0 || count > PROTO_DISPLAY_PAGES_MAX || blob_size % sizeof(uint64_t))
 		return error_set(err, -EINVAL, "display: a page list of %zu bytes", blob_size);
@@ -127,7 +128,8 @@ static int make_framebuffer(const struct screen *screen, const json_t *reply, co
 		return error_set(err, -ENOMEM, "display: no memory for the page list");
 	int ret = resolve_pages(screen, blob, count, pages, err);
 	if (ret == 0)
-		ret = framebuffer_create(pages, count, (unsigned)width, (unsigned)height, out_fb, err);
+		ret = framebuffer_create(pages, count, (unsigned)width, (unsigned)height, out_fb,
+		                         err);
 	free(pages);
 	return ret;
 }
@@ -142,7 +144,8 @@ static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t 
 		const char *why = json_string_value(
 			json_object_get(json_object_get(reply, "error"), "message"));
 
-		log_warn("display: the agent did not say where the screen is: %s", why ? why : "no reason");
+		log_warn("display: the agent did not say where the screen is: %s",
+		         why ? why : "no reason");
 		return;
 	}
 	if (make_framebuffer(screen, reply, blob, blob_size, &fb, &err)) {
@@ -172,7 +175,8 @@ void screen_attach(struct screen *screen)
 	json_t *request = json_pack("{s:s}", "verb", "display");
 
 	ASSERT(request);
-	agent_request(screen->vm->agent, request, NULL, 0, ATTACH_TIMEOUT_MS, on_display_reply, screen);
+	agent_request(screen->vm->agent, request, NULL, 0, ATTACH_TIMEOUT_MS, on_display_reply,
+	              screen);
 	json_decref(request);
 }
 
@@ -278,10 +282,12 @@ static void refuse(screen_done *done, void *arg, const char *code, const char *m
 	done(arg, wire_reply_error(0, code, "%s", message), -1);
 }
 
-void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done, void *arg)
+void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,
+                  void *arg)
 {
 	if (!screen->fb) {
-		refuse(done, arg, PROTO_ERR_NOT_READY, "the guest has no screen (yet): wait for display");
+		refuse(done, arg, PROTO_ERR_NOT_READY,
+		       "the guest has no screen (yet): wait for display");
 		return;
 	}
 	struct shot *shot = screen->count < SCREEN_SHOTS_MAX ? calloc(1, sizeof(*shot)) : NULL;
@@ -320,7 +326,8 @@ int screen_create(struct vm *vm, struct screen **out_screen)
 	screen->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int ret = screen->done_fd < 0 ? -errno : 0;
 	if (ret == 0)
-		ret = loop_watch_add(vm->loop, &screen->done_watch, screen->done_fd, EPOLLIN, on_done);
+		ret = loop_watch_add(vm->loop, &screen->done_watch, screen->done_fd, EPOLLIN,
+		                     on_done);
 	if (ret) {
 		screen_destroy(screen);
 		return ret;

@@ -35,6 +35,7 @@ void screen_attach(struct screen *screen);
 bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height);
 
 /* Takes a picture; @done is called exactly once, later or at once. Works while paused. */
-void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done, void *arg);
+void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,
+                  void *arg);
 
 #endif

@@ -101,7 +101,8 @@ uint64_t serial_read(void *device, uint64_t offset, unsigned size)
 		return LSR_THRE | LSR_TEMT;
 	case REG_MSR:
 		/* In loopback the modem lines follow MCR; drivers probe for that. */
-		return serial->mcr & MCR_LOOPBACK ? (uint64_t)(serial->mcr & 0x0f) << 4 : MSR_CTS_DSR_DCD;
+		return serial->mcr & MCR_LOOPBACK ? (uint64_t)(serial->mcr & 0x0f) << 4
+		                                  : MSR_CTS_DSR_DCD;
 	case REG_SCR:
 		return serial->scr;
 	default:
@@ -269,7 +270,8 @@ static int watch_out(struct serial *serial, struct error *err)
 		return 0;
 	int flags = fcntl(serial->out_fd, F_GETFL);
 	if (flags < 0 || fcntl(serial->out_fd, F_SETFL, flags | O_NONBLOCK))
-		return error_set(err, -errno, "cannot make stdout non-blocking: %s", strerror(errno));
+		return error_set(err, -errno, "cannot make stdout non-blocking: %s",
+		                 strerror(errno));
 	int ret = loop_watch_add(serial->loop, &serial->out, serial->out_fd, 0, on_out);
 	/* EPERM: stdout is a regular file or /dev/null, which is always ready. */
 	return ret == -EPERM ? 0 : ret;
@@ -339,7 +341,8 @@ void serial_tail(struct serial *serial, unsigned lines, char *out, size_t size)
 
 		if (byte == '\r')
 			continue;
-		*out++ = (byte >= ' ' && byte < 0x7f) || byte == '\n' || byte == '\t' ? (char)byte : '?';
+		*out++ = (byte >= ' ' && byte < 0x7f) || byte == '\n' || byte == '\t' ? (char)byte
+		                                                                      : '?';
 	}
 	*out = '\0';
 	pthread_mutex_unlock(&serial->lock);

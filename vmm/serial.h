@@ -18,7 +18,7 @@
 #include "vmm/irq.h"
 
 #define SERIAL_SIZE 8
-#define SERIAL_RING_SIZE (64u << 10)       /* bytes kept for the reader and for reports */
+#define SERIAL_RING_SIZE (64u << 10)        /* bytes kept for the reader and for reports */
 #define SERIAL_FILE_MAX ((uint64_t)4 << 20) /* the console file starts anew beyond this */
 
 struct serial {

@@ -158,10 +158,12 @@ static void stopped_internal(struct vcpu *cpu)
 	const struct kvm_run *run = cpu->run;
 	char detail[192];
 
-	snprintf(detail, sizeof(detail), "KVM_EXIT_INTERNAL_ERROR suberror %u%s", run->internal.suberror,
-	         run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
-	                 ": KVM cannot emulate an instruction (`cloche doctor` tells whether this host interprets guest kernels)" :
-	                 "");
+	snprintf(detail, sizeof(detail), "KVM_EXIT_INTERNAL_ERROR suberror %u%s",
+	         run->internal.suberror,
+	         run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
+	                 ? ": KVM cannot emulate an instruction (`cloche doctor` tells whether "
+	                   "this host interprets guest kernels)"
+	                 : "");
 	stopped(cpu, VCPU_INTERNAL_ERROR, detail);
 }
 
@@ -185,7 +187,8 @@ static bool handle_exit(struct vcpu *cpu)
 		count(&cpu->exits_other);
 		return true;
 	case KVM_EXIT_SHUTDOWN:
-		stopped(cpu, VCPU_TRIPLE_FAULT, "triple fault: the CPU met an exception it could not deliver");
+		stopped(cpu, VCPU_TRIPLE_FAULT,
+		        "triple fault: the CPU met an exception it could not deliver");
 		return false;
 	case KVM_EXIT_INTERNAL_ERROR:
 		stopped_internal(cpu);
@@ -196,7 +199,8 @@ static bool handle_exit(struct vcpu *cpu)
 		stopped(cpu, VCPU_INTERNAL_ERROR, detail);
 		return false;
 	default:
-		snprintf(detail, sizeof(detail), "KVM exit reason %u has no handler", cpu->run->exit_reason);
+		snprintf(detail, sizeof(detail), "KVM exit reason %u has no handler",
+		         cpu->run->exit_reason);
 		stopped(cpu, VCPU_INTERNAL_ERROR, detail);
 		return false;
 	}

@@ -26,7 +26,8 @@ enum vcpu_stop { VCPU_TRIPLE_FAULT, VCPU_RESET, VCPU_INTERNAL_ERROR, VCPU_RUN_FA
 struct vcpu_handlers {
 	void *arg;
 	/* The guest can't go on. @detail is one line; @pc may be 0. */
-	void (*stopped)(void *arg, unsigned index, enum vcpu_stop why, uint64_t pc, const char *detail);
+	void (*stopped)(void *arg, unsigned index, enum vcpu_stop why, uint64_t pc,
+	                const char *detail);
 	/* The first exit of all has come. */
 	void (*first_exit)(void *arg);
 };

@@ -166,7 +166,8 @@ static int open_input(const char *path, const char *option, int *out_fd, struct 
 {
 	*out_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*out_fd < 0)
-		return error_set(err, -errno, "cannot open %s (%s): %s", path, option, strerror(errno));
+		return error_set(err, -errno, "cannot open %s (%s): %s", path, option,
+		                 strerror(errno));
 	return 0;
 }
 
@@ -178,7 +179,8 @@ static int load_kernel(struct vm *vm, struct error *err)
 	if (ret)
 		return ret;
 	vm->entry.ring3 = vm->config->ring3;
-	return arch_load_kernel(&vm->memory, fd, vm->config->kernel, &vm->entry, &vm->kernel_end, err);
+	return arch_load_kernel(&vm->memory, fd, vm->config->kernel, &vm->entry, &vm->kernel_end,
+	                        err);
 }
 
 /*
@@ -198,11 +200,14 @@ static int map_image(struct vm *vm, struct error *err)
 	if (fstat(fd, &st))
 		return error_set(err, -errno, "cannot examine %s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_size == 0)
-		return error_set(err, -EINVAL, "%s is no root image: it must be a file with something in it (--image)",
-		                 path);
+		return error_set(
+			err, -EINVAL,
+			"%s is no root image: it must be a file with something in it (--image)",
+			path);
 	uint64_t size = (uint64_t)st.st_size;
 	uint64_t padded = (size + HUGE_PAGE_SIZE - 1) & ~(HUGE_PAGE_SIZE - 1);
-	void *host = mmap(NULL, padded, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *host =
+		mmap(NULL, padded, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (host == MAP_FAILED)
 		return error_set(err, -errno, "cannot map %s: %s", path, strerror(errno));
 	vm->image_host = host;
@@ -241,16 +246,18 @@ int vm_add_devices(struct vm *vm, struct error *err)
 static int compose_cmdline(const struct vm *vm, char *out, size_t size, struct error *err)
 {
 	const struct vm_config *c = vm->config;
-	int length = snprintf(out, size,
-	                      "console=ttyS0 earlycon=uart8250,mmio,0x%x quiet panic=-1 reboot=k "
-	                      "no_timer_check tsc=reliable cloche.size=%ux%u%s%s%s%s%s",
-	                      LAYOUT_SERIAL, c->width, c->height, c->guest_root ? " cloche.root=1" : "",
-	                      c->page ? " cloche.page=" : "", c->page ? c->page : "",
-	                      c->append ? " " : "", c->append ? c->append : "");
+	int length =
+		snprintf(out, size,
+	                 "console=ttyS0 earlycon=uart8250,mmio,0x%x quiet panic=-1 reboot=k "
+	                 "no_timer_check tsc=reliable cloche.size=%ux%u%s%s%s%s%s",
+	                 LAYOUT_SERIAL, c->width, c->height, c->guest_root ? " cloche.root=1" : "",
+	                 c->page ? " cloche.page=" : "", c->page ? c->page : "",
+	                 c->append ? " " : "", c->append ? c->append : "");
 
 	if (length < 0 || (size_t)length >= size)
 		return error_set(err, -E2BIG,
-		                 "the kernel command line has %d characters, at most %zu fit: shorten --append or --page",
+		                 "the kernel command line has %d characters, at most %zu fit: "
+		                 "shorten --append or --page",
 		                 length, size - 1);
 	return 0;
 }
@@ -280,8 +287,8 @@ int vm_boot(struct vm *vm, struct error *err)
 
 	if (ret)
 		return ret;
-	return vcpu_group_init(&vm->vcpus, &vm->kvm, vm->config->cpus, &vm->memory, &vm->entry, &vm->bus,
-	                       &handlers, err);
+	return vcpu_group_init(&vm->vcpus, &vm->kvm, vm->config->cpus, &vm->memory, &vm->entry,
+	                       &vm->bus, &handlers, err);
 }
 
 int vm_serve(struct vm *vm, struct error *err)

@@ -36,11 +36,11 @@
 /* What the command line says. Strings are borrowed and live as long as the process. */
 struct vm_config {
 	const char *name;
-	const char *kernel, *initramfs, *image;     /* files; initramfs and image may be NULL */
-	const char *append, *page;                  /* may be NULL */
-	const char *control, *vsock, *report;       /* paths; may be NULL */
-	const char *console;                        /* path or "-" */
-	uint64_t memory;                            /* bytes */
+	const char *kernel, *initramfs, *image; /* files; initramfs and image may be NULL */
+	const char *append, *page;              /* may be NULL */
+	const char *control, *vsock, *report;   /* paths; may be NULL */
+	const char *console;                    /* path or "-" */
+	uint64_t memory;                        /* bytes */
 	unsigned cpus, width, height;
 	uint32_t cid;
 	uint64_t ttl_s; /* 0: none */
@@ -51,11 +51,11 @@ struct vm_config {
 
 enum vm_reason {
 	VM_RUNNING,
-	VM_SHUTDOWN,       /* the guest powered off */
-	VM_REBOOT,         /* the guest asked for a reset: it ends, its owner may start another */
-	VM_QUIT,           /* control socket or signal */
-	VM_TTL,            /* its time is over */
-	VM_PANIC,          /* the guest kernel panicked */
+	VM_SHUTDOWN, /* the guest powered off */
+	VM_REBOOT,   /* the guest asked for a reset: it ends, its owner may start another */
+	VM_QUIT,     /* control socket or signal */
+	VM_TTL,      /* its time is over */
+	VM_PANIC,    /* the guest kernel panicked */
 	VM_TRIPLE_FAULT,
 	VM_INTERNAL_ERROR, /* KVM can't run this guest any further */
 	VM_HOST_ERROR,     /* something of ours or of the host failed while it ran */
@@ -71,7 +71,15 @@ struct vm_ending {
 };
 
 /* Milestones, CLOCK_MONOTONIC; 0 until reached. */
-enum vm_stage { STAGE_STARTED, STAGE_ENTRY, STAGE_FIRST_EXIT, STAGE_AGENT, STAGE_DISPLAY, STAGE_BROWSER, STAGE_COUNT };
+enum vm_stage {
+	STAGE_STARTED,
+	STAGE_ENTRY,
+	STAGE_FIRST_EXIT,
+	STAGE_AGENT,
+	STAGE_DISPLAY,
+	STAGE_BROWSER,
+	STAGE_COUNT
+};
 
 #define VM_VIRTIO_MAX 8
 

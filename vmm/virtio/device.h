@@ -21,6 +21,8 @@
 #include "vmm/virtio/queue.h"
 
 #define VIRTIO_QUEUES_MAX 4
+/* Chains that a device works off in one turn, so that a driver can't keep the I/O thread. */
+#define VIRTIO_TURN_MAX 128
 #define VIRTIO_MMIO_SIZE 0x1000
 
 #define VIRTIO_F_VERSION_1_BIT (1ull << 32)
@@ -93,6 +95,12 @@ void virtio_mmio_write(void *device, uint64_t offset, unsigned size, uint64_t va
 
 /* Sends a used-buffer interrupt for @queue if the driver wants one. */
 void virtio_device_signal(struct virtio_device *dev, unsigned queue);
+
+/*
+ * Has .notified called for @queue once more, after all else that waits on the I/O thread: for a
+ * device whose turn ended at VIRTIO_TURN_MAX with work left.
+ */
+void virtio_device_again(struct virtio_device *dev, unsigned queue);
 
 /*
  * The driver broke a rule: says so once per burst, sets DEVICE_NEEDS_RESET (§2.1.2) and sends a

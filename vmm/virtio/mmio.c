@@ -61,7 +61,7 @@
 #define STATUS_FEATURES_OK 8u
 #define STATUS_NEEDS_RESET 64u
 #define STATUS_FAILED 128u
-#define STATUS_WRITABLE \
+#define STATUS_WRITABLE                                                                            \
 	(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_DRIVER_OK | STATUS_FEATURES_OK | STATUS_FAILED)
 
 #define INTERRUPT_USED 1u
@@ -82,6 +82,14 @@ void virtio_device_signal(struct virtio_device *dev, unsigned queue)
 {
 	if (virtqueue_wants_interrupt(&dev->queues[queue]))
 		raise(dev, INTERRUPT_USED);
+}
+
+void virtio_device_again(struct virtio_device *dev, unsigned queue)
+{
+	uint64_t one = 1;
+
+	if (write(dev->notify[queue].fd, &one, sizeof(one)) < 0)
+		ASSERT(errno == EAGAIN);
 }
 
 void virtio_device_fail(struct virtio_device *dev, const struct error *err)
@@ -303,7 +311,8 @@ static void on_notify(struct loop_watch *watch, uint32_t events)
 	if (read(notify->fd, &drained, sizeof(drained)) < 0)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	if ((dev->status & STATUS_DRIVER_OK) && !dev->needs_reset && dev->queues[notify->queue].active)
+	if ((dev->status & STATUS_DRIVER_OK) && !dev->needs_reset &&
+	    dev->queues[notify->queue].active)
 		dev->ops->notified(dev, notify->queue);
 	pthread_mutex_unlock(&dev->lock);
 }

@@ -35,19 +35,23 @@ static void pmem_notified(struct virtio_device *dev, unsigned queue)
 {
 	struct virtqueue_chain chain;
 	struct error err = { 0 };
-	int got;
+	unsigned left = VIRTIO_TURN_MAX;
+	int got = 0;
 
-	while ((got = virtqueue_pop(&dev->queues[queue], &chain, &err)) > 0) {
+	for (; left > 0 && (got = virtqueue_pop(&dev->queues[queue], &chain, &err)) > 0; left--) {
 		uint32_t type = UINT32_MAX, response;
 
 		size_t read = virtqueue_read(&chain, 0, &type, sizeof(type));
-		response = htole32(read == sizeof(type) && le32toh(type) == PMEM_REQ_FLUSH ? PMEM_RESP_OK :
-			                                                                     PMEM_RESP_EIO);
+		response = htole32(read == sizeof(type) && le32toh(type) == PMEM_REQ_FLUSH
+		                           ? PMEM_RESP_OK
+		                           : PMEM_RESP_EIO);
 		size_t written = virtqueue_write(&chain, 0, &response, sizeof(response));
 		virtqueue_push(&dev->queues[queue], chain.head, (uint32_t)written);
 	}
 	if (got < 0)
 		virtio_device_fail(dev, &err);
+	if (left == 0)
+		virtio_device_again(dev, queue);
 	virtio_device_signal(dev, queue);
 }
 

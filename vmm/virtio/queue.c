@@ -107,7 +107,8 @@ int virtqueue_activate(struct virtqueue *queue, struct error *err)
 
 	size_t desc_bytes = s.size * sizeof(struct virtq_desc);
 	const void *desc = guest_memory_at(queue->memory, s.descriptors, desc_bytes, GUEST_READ);
-	const void *avail = guest_memory_at(queue->memory, s.driver, avail_size(s.size), GUEST_READ);
+	const void *avail =
+		guest_memory_at(queue->memory, s.driver, avail_size(s.size), GUEST_READ);
 	void *used = guest_memory_at(queue->memory, s.device, used_size(s.size), GUEST_WRITE);
 	if (!desc || !avail || !used)
 		return broken(queue, err, -EINVAL, "Q2: a ring lies outside RAM");
@@ -208,7 +209,8 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, st
 	if (!queue->active || queue->broken)
 		return 0;
 	/* Acquire: ring entries and descriptors are read after the index that published them. */
-	uint16_t waiting = (uint16_t)(load16(&queue->avail->idx, __ATOMIC_ACQUIRE) - queue->next_avail);
+	uint16_t waiting =
+		(uint16_t)(load16(&queue->avail->idx, __ATOMIC_ACQUIRE) - queue->next_avail);
 	if (waiting == 0)
 		return 0;
 	if (waiting > queue->size)

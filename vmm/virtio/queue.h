@@ -47,7 +47,7 @@ struct virtqueue_buffer {
 /* A chain: @readable buffers come first, @writable ones behind them. */
 struct virtqueue_chain {
 	uint16_t head;
-	unsigned readable, writable;         /* buffers */
+	unsigned readable, writable;           /* buffers */
 	uint64_t readable_size, writable_size; /* bytes, at most UINT32_MAX */
 	struct virtqueue_buffer buffers[VIRTQUEUE_SIZE_MAX];
 };

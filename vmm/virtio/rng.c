@@ -23,9 +23,10 @@ static void rng_notified(struct virtio_device *dev, unsigned queue)
 {
 	struct virtqueue_chain chain;
 	struct error err = { 0 };
-	int got;
+	unsigned left = VIRTIO_TURN_MAX;
+	int got = 0;
 
-	while ((got = virtqueue_pop(&dev->queues[queue], &chain, &err)) > 0) {
+	for (; left > 0 && (got = virtqueue_pop(&dev->queues[queue], &chain, &err)) > 0; left--) {
 		uint8_t bytes[CHUNK];
 		/* The host's pool is up long before a VMM runs: this neither blocks nor falls short. */
 		ssize_t filled = getrandom(bytes, sizeof(bytes), 0);
@@ -36,6 +37,8 @@ static void rng_notified(struct virtio_device *dev, unsigned queue)
 	}
 	if (got < 0)
 		virtio_device_fail(dev, &err);
+	if (left == 0)
+		virtio_device_again(dev, queue);
 	virtio_device_signal(dev, queue);
 }
 

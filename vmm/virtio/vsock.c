@@ -107,15 +107,19 @@ static void abort_conn(struct vsock *vsock, struct vsock_conn *conn)
 /* --- towards the guest ----------------------------------------------------------------------- */
 
 static struct vsock_packet packet_for(const struct vsock *vsock, struct vsock_conn *conn,
-                                enum vsock_op op)
+                                      enum vsock_op op)
 {
 	conn->forwarded_told = conn->forwarded;
 	conn->tell &= ~VSOCK_TELL_CREDIT;
 	return (struct vsock_packet){
-		.src_cid = VSOCK_HOST_CID, .dst_cid = vsock->guest_cid,
-		.src_port = conn->host_port, .dst_port = conn->guest_port,
-		.type = VSOCK_TYPE_STREAM, .op = (uint16_t)op,
-		.buf_alloc = VSOCK_BUFFER_SIZE, .fwd_cnt = conn->forwarded,
+		.src_cid = VSOCK_HOST_CID,
+		.dst_cid = vsock->guest_cid,
+		.src_port = conn->host_port,
+		.dst_port = conn->guest_port,
+		.type = VSOCK_TYPE_STREAM,
+		.op = (uint16_t)op,
+		.buf_alloc = VSOCK_BUFFER_SIZE,
+		.fwd_cnt = conn->forwarded,
 	};
 }
 
@@ -176,7 +180,8 @@ static void after_send(struct vsock *vsock, struct vsock_conn *conn, bool was_re
 		return;
 	}
 	if (conn->host_closed == VSOCK_CLOSED && !conn->timer.active)
-		loop_timer_set(conn->loop, &conn->timer, clock_now_ns() + CLOSING_NS, deadline_expired);
+		loop_timer_set(conn->loop, &conn->timer, clock_now_ns() + CLOSING_NS,
+		               deadline_expired);
 	vsock_conn_rearm(conn);
 	vsock_table_make_ready(&vsock->table, conn);
 }
@@ -192,8 +197,10 @@ static int deliver_one(struct vsock *vsock, struct error *err)
 	int got = virtqueue_pop(rx, &chain, err);
 	if (got <= 0)
 		return got;
-	if (chain.writable_size < VSOCK_HEADER_SIZE) {
-		error_set(err, -EPROTO, "vsock: receive buffer of %llu bytes can't hold a header",
+	/* With room for the header alone, data could never be sent and would be tried for ever. */
+	if (chain.writable_size <= VSOCK_HEADER_SIZE) {
+		error_set(err, -EPROTO,
+		          "vsock: receive buffer of %llu bytes can't hold header and data",
 		          (unsigned long long)chain.writable_size);
 		return -1;
 	}
@@ -218,16 +225,18 @@ static int deliver_one(struct vsock *vsock, struct error *err)
 static void deliver(struct vsock *vsock)
 {
 	struct error err = { 0 };
-	bool any = false;
-	int sent;
+	unsigned left = VIRTIO_TURN_MAX;
+	int sent = 0;
 
 	if (vsock->dev.needs_reset || vsock->reset_pending)
 		return;
-	while ((sent = deliver_one(vsock, &err)) > 0)
-		any = true;
+	while (left > 0 && (sent = deliver_one(vsock, &err)) > 0)
+		left--;
 	if (sent < 0)
 		virtio_device_fail(&vsock->dev, &err);
-	if (any)
+	if (left == 0)
+		virtio_device_again(&vsock->dev, QUEUE_RX);
+	if (left < VIRTIO_TURN_MAX)
 		virtio_device_signal(&vsock->dev, QUEUE_RX);
 }
 
@@ -330,8 +339,7 @@ static struct vsock_conn *add_conn(struct vsock *vsock, int fd, enum vsock_state
 static void accept_one(struct vsock *vsock, int fd)
 {
 	/* Guest port 0 is used by nobody: the key stays unique until CONNECT says the real one. */
-	struct vsock_conn *conn =
-		add_conn(vsock, fd, VSOCK_HANDSHAKE, vsock->next_host_port, 0);
+	struct vsock_conn *conn = add_conn(vsock, fd, VSOCK_HANDSHAKE, vsock->next_host_port, 0);
 
 	if (!conn)
 		return;
@@ -361,13 +369,16 @@ static void on_listen(struct loop_watch *watch, uint32_t events)
 
 static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
 {
-	/* A guest that asks for more resets than it takes loses the oldest answers. */
+	/* A guest that asks for more resets than it takes loses answers. */
 	if (p->op == VSOCK_OP_RST || vsock->reset_count == RESETS_MAX)
 		return;
 	vsock->resets[vsock->reset_count++] = (struct vsock_packet){
-		.src_cid = VSOCK_HOST_CID, .dst_cid = vsock->guest_cid,
-		.src_port = p->dst_port, .dst_port = p->src_port,
-		.type = VSOCK_TYPE_STREAM, .op = VSOCK_OP_RST,
+		.src_cid = VSOCK_HOST_CID,
+		.dst_cid = vsock->guest_cid,
+		.src_port = p->dst_port,
+		.dst_port = p->src_port,
+		.type = VSOCK_TYPE_STREAM,
+		.op = VSOCK_OP_RST,
 	};
 }
 
@@ -375,7 +386,8 @@ static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
 static int connect_host(const struct vsock *vsock, uint32_t port)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", vsock->path, port);
+	int length =
+		snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", vsock->path, port);
 
 	if (length < 0 || (size_t)length >= sizeof(address.sun_path))
 		return -1;
@@ -437,8 +449,8 @@ static void guest_sends(struct vsock *vsock, struct vsock_conn *conn, const stru
 		abort_conn(vsock, conn);
 }
 
-static void handle_for_conn(struct vsock *vsock, struct vsock_conn *conn, const struct vsock_packet *p,
-                            const struct virtqueue_chain *chain)
+static void handle_for_conn(struct vsock *vsock, struct vsock_conn *conn,
+                            const struct vsock_packet *p, const struct virtqueue_chain *chain)
 {
 	bool connected = conn->state == VSOCK_CONNECTED;
 
@@ -483,20 +495,22 @@ static void handle_packet(struct vsock *vsock, const struct virtqueue_chain *cha
 	struct vsock_packet p;
 
 	if (virtqueue_read(chain, 0, header, sizeof(header)) != sizeof(header)) {
-		log_warn_limited(&vsock->dev.complaints, "vsock: packet without a whole header dropped");
+		log_warn_limited(&vsock->dev.complaints,
+		                 "vsock: packet without a whole header dropped");
 		return;
 	}
 	vsock_packet_decode(header, &p);
 	if (p.src_cid != vsock->guest_cid || p.dst_cid != VSOCK_HOST_CID) {
-		log_warn_limited(&vsock->dev.complaints, "vsock: packet from CID %llu to %llu dropped",
+		log_warn_limited(&vsock->dev.complaints,
+		                 "vsock: packet from CID %llu to %llu dropped",
 		                 (unsigned long long)p.src_cid, (unsigned long long)p.dst_cid);
 		return;
 	}
 	struct vsock_conn *conn = vsock_table_find(&vsock->table, p.dst_port, p.src_port);
 	/* V4; and only streams are offered (§5.10.3). */
 	if (p.type != VSOCK_TYPE_STREAM || p.len > chain->readable_size - VSOCK_HEADER_SIZE) {
-		log_warn_limited(&vsock->dev.complaints, "vsock: packet of type %u, length %u refused",
-		                 p.type, p.len);
+		log_warn_limited(&vsock->dev.complaints,
+		                 "vsock: packet of type %u, length %u refused", p.type, p.len);
 		if (conn)
 			abort_conn(vsock, conn);
 		else
@@ -516,14 +530,17 @@ static void transmit(struct vsock *vsock)
 	struct virtqueue *tx = &vsock->dev.queues[QUEUE_TX];
 	struct virtqueue_chain chain;
 	struct error err = { 0 };
-	int got;
+	unsigned left = VIRTIO_TURN_MAX;
+	int got = 0;
 
-	while ((got = virtqueue_pop(tx, &chain, &err)) > 0) {
+	for (; left > 0 && (got = virtqueue_pop(tx, &chain, &err)) > 0; left--) {
 		handle_packet(vsock, &chain);
 		virtqueue_push(tx, chain.head, 0);
 	}
 	if (got < 0)
 		virtio_device_fail(&vsock->dev, &err);
+	if (left == 0)
+		virtio_device_again(&vsock->dev, QUEUE_TX);
 	virtio_device_signal(&vsock->dev, QUEUE_TX);
 }
 

@@ -20,7 +20,6 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-#define CONNECT_LINE_MAX 32
 #define CONNECT_WORD "CONNECT "
 #define IOV_MAX_RING 2
 
@@ -184,8 +183,9 @@ size_t vsock_conn_to_guest(struct vsock_conn *conn, const struct iovec *iov, int
 
 bool vsock_conn_has_work(const struct vsock_conn *conn)
 {
-	return conn->tell || (conn->state == VSOCK_CONNECTED && conn->readable &&
-	                      !(conn->guest_closed & VSOCK_NO_RECEIVE) && vsock_conn_credit(conn) > 0);
+	return conn->tell ||
+	       (conn->state == VSOCK_CONNECTED && conn->readable &&
+	        !(conn->guest_closed & VSOCK_NO_RECEIVE) && vsock_conn_credit(conn) > 0);
 }
 
 bool vsock_conn_guest_shutdown(struct vsock_conn *conn, unsigned flags)
@@ -213,31 +213,39 @@ void vsock_conn_rearm(struct vsock_conn *conn)
 		                  (reads ? EPOLLIN : 0u) | (conn->buffer_used ? EPOLLOUT : 0u));
 }
 
+/* @line is "CONNECT <port>" without its LF, at @end. */
+static int parse_connect(const char *line, const char *end, uint32_t *out_port)
+{
+	size_t word = strlen(CONNECT_WORD);
+	char *parsed;
+
+	if (strncmp(line, CONNECT_WORD, word) != 0 || line[word] < '0' || line[word] > '9')
+		return -EPROTO;
+	unsigned long long port = strtoull(line + word, &parsed, 10);
+	if (parsed != end || port > UINT32_MAX)
+		return -EPROTO;
+	*out_port = (uint32_t)port;
+	return 1;
+}
+
 int vsock_conn_read_connect(struct vsock_conn *conn, uint32_t *out_port)
 {
-	char line[CONNECT_LINE_MAX + 1];
-	ssize_t got = recv(conn->fd, line, CONNECT_LINE_MAX, MSG_PEEK | MSG_DONTWAIT);
+	char *at = conn->line + conn->line_used;
+	size_t room = sizeof(conn->line) - conn->line_used;
+	ssize_t got = recv(conn->fd, at, room, MSG_PEEK | MSG_DONTWAIT);
 
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -EPROTO;
 	if (got == 0)
 		return -EPROTO;
-	char *newline = memchr(line, '\n', (size_t)got);
+	/* All that belongs to the line is taken, or the socket would stay readable meanwhile. */
+	char *newline = memchr(at, '\n', (size_t)got);
+	size_t take = newline ? (size_t)(newline - at) + 1 : (size_t)got;
+	if (recv(conn->fd, at, take, MSG_DONTWAIT) != (ssize_t)take)
+		return -EPROTO;
+	conn->line_used += (uint32_t)take;
 	if (!newline)
-		return got < CONNECT_LINE_MAX ? 0 : -EPROTO;
-	size_t used = (size_t)(newline - line) + 1;
+		return conn->line_used < sizeof(conn->line) ? 0 : -EPROTO;
 	*newline = '\0';
-	if (recv(conn->fd, line, used, MSG_DONTWAIT) != (ssize_t)used)
-		return -EPROTO;
-	line[used - 1] = '\0';
-
-	size_t word = strlen(CONNECT_WORD);
-	char *end;
-	if (strncmp(line, CONNECT_WORD, word) != 0 || line[word] < '0' || line[word] > '9')
-		return -EPROTO;
-	unsigned long long port = strtoull(line + word, &end, 10);
-	if (*end != '\0' || port > UINT32_MAX)
-		return -EPROTO;
-	*out_port = (uint32_t)port;
-	return 1;
+	return parse_connect(conn->line, newline, out_port);
 }

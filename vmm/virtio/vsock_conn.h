@@ -24,6 +24,9 @@ enum vsock_state {
 	VSOCK_CONNECTED,
 };
 
+/* The host client's first line, LF included. */
+#define VSOCK_CONNECT_LINE_MAX 32
+
 /* What the guest is still to be told; several may be pending. */
 #define VSOCK_TELL_REQUEST 0x01u
 #define VSOCK_TELL_RESPONSE 0x02u
@@ -48,6 +51,8 @@ struct vsock_conn {
 	uint32_t host_port, guest_port;
 	enum vsock_state state;
 	unsigned tell;
+	char line[VSOCK_CONNECT_LINE_MAX]; /* what came of the CONNECT line */
+	uint32_t line_used;
 
 	/* guest -> host */
 	uint8_t *buffer; /* owned ring of VSOCK_BUFFER_SIZE; NULL until needed */

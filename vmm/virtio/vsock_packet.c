@@ -73,7 +73,8 @@ int vsock_packet_data(const struct virtqueue_buffer *buffers, unsigned count, ui
 		skip -= step;
 		size -= n;
 		if (n)
-			out_iov[used++] = (struct iovec){ .iov_base = b->data + step, .iov_len = n };
+			out_iov[used++] =
+				(struct iovec){ .iov_base = b->data + step, .iov_len = n };
 	}
 	return used;
 }

@@ -51,7 +51,8 @@ static int write_cmdline(const struct guest_memory *memory, const char *cmdline,
 
 	if (size > LAYOUT_CMDLINE_MAX)
 		return error_set(err, -E2BIG,
-		                 "the kernel command line has %zu characters, at most %u fit: shorten --append or --page",
+		                 "the kernel command line has %zu characters, at most %u fit: "
+		                 "shorten --append or --page",
 		                 size - 1, LAYOUT_CMDLINE_MAX - 1);
 	void *at = guest_memory_at(memory, GPA(LAYOUT_CMDLINE), size, GUEST_WRITE);
 	ASSERT(at);
@@ -69,7 +70,8 @@ static int write_initramfs(const struct guest_memory *memory, int fd, const char
 	if (fstat(fd, &st))
 		return error_set(err, -errno, "cannot examine %s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode) || st.st_size == 0)
-		return error_set(err, -EINVAL, "%s is no initramfs: it must be a file with something in it",
+		return error_set(err, -EINVAL,
+		                 "%s is no initramfs: it must be a file with something in it",
 		                 path);
 
 	uint64_t size = (uint64_t)st.st_size;
@@ -77,7 +79,8 @@ static int write_initramfs(const struct guest_memory *memory, int fd, const char
 	uint64_t start = size < low_end ? (low_end - size) & ~(uint64_t)(GUEST_PAGE_SIZE - 1) : 0;
 	if (start < kernel_end.value)
 		return error_set(err, -ENOMEM,
-		                 "%s (%llu MiB) doesn't fit beside the kernel in %llu MiB: give the guest more (--mem)",
+		                 "%s (%llu MiB) doesn't fit beside the kernel in %llu MiB: give "
+		                 "the guest more (--mem)",
 		                 path, (unsigned long long)(size >> 20),
 		                 (unsigned long long)(memory->ram_size >> 20));
 	void *at = guest_memory_at(memory, GPA(start), size, GUEST_WRITE);
@@ -95,7 +98,8 @@ static int write_device_tree(const struct guest_memory *memory,
                              const struct arch_fdt_machine *machine, struct boot_params *bp,
                              struct error *err)
 {
-	struct setup_data *data = guest_memory_at(memory, GPA(LAYOUT_FDT), LAYOUT_FDT_MAX, GUEST_WRITE);
+	struct setup_data *data =
+		guest_memory_at(memory, GPA(LAYOUT_FDT), LAYOUT_FDT_MAX, GUEST_WRITE);
 
 	ASSERT(data);
 	int ret = arch_fdt_build(machine, data->data, LAYOUT_FDT_MAX - sizeof(*data), err);

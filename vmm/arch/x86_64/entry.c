@@ -59,7 +59,8 @@ int arch_vm_init(int vm_fd, struct error *err)
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
 
 	/* Both are for Intel's real-mode emulation and harmless elsewhere. */
-	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) && errno != EINVAL && errno != ENOTTY)
+	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) && errno != EINVAL &&
+	    errno != ENOTTY)
 		return error_set(err, -errno, "KVM_SET_IDENTITY_MAP_ADDR: %s", strerror(errno));
 	if (ioctl(vm_fd, KVM_SET_TSS_ADDR, LAYOUT_KVM_TSS) && errno != EINVAL && errno != ENOTTY)
 		return error_set(err, -errno, "KVM_SET_TSS_ADDR: %s", strerror(errno));
@@ -106,15 +107,30 @@ static void set_segments(const struct guest_memory *memory, bool ring3, struct k
 	uint8_t dpl = ring3 ? RPL_USER : 0;
 	uint64_t *gdt = table_at(memory, LAYOUT_GDT, 6 * sizeof(uint64_t));
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = (uint16_t)(SELECTOR_CODE | dpl), .type = SEGMENT_CODE,
-		.present = 1, .dpl = dpl, .s = 1, .l = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = (uint16_t)(SELECTOR_CODE | dpl),
+		.type = SEGMENT_CODE,
+		.present = 1,
+		.dpl = dpl,
+		.s = 1,
+		.l = 1,
+		.g = 1,
 	};
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = (uint16_t)(SELECTOR_DATA | dpl), .type = SEGMENT_DATA,
-		.present = 1, .dpl = dpl, .s = 1, .db = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = (uint16_t)(SELECTOR_DATA | dpl),
+		.type = SEGMENT_DATA,
+		.present = 1,
+		.dpl = dpl,
+		.s = 1,
+		.db = 1,
+		.g = 1,
 	};
 	struct kvm_segment tss = {
-		.base = LAYOUT_TSS, .limit = TSS_LIMIT, .selector = SELECTOR_TSS, .type = SEGMENT_TSS,
+		.base = LAYOUT_TSS,
+		.limit = TSS_LIMIT,
+		.selector = SELECTOR_TSS,
+		.type = SEGMENT_TSS,
 		.present = 1,
 	};
 

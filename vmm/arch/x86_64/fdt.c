@@ -128,7 +128,8 @@ static void put_device(struct tree *t, const struct arch_fdt_device *device)
 {
 	char name[48];
 
-	snprintf(name, sizeof(name), "%s@%llx", device->node, (unsigned long long)device->base.value);
+	snprintf(name, sizeof(name), "%s@%llx", device->node,
+	         (unsigned long long)device->base.value);
 	begin(t, name);
 	put_string(t, "compatible", device->compatible);
 	put_reg(t, device->base.value, device->size);
@@ -198,6 +199,7 @@ int arch_fdt_build(const struct arch_fdt_machine *machine, void *buffer, size_t 
 	end(t);
 	note(t, fdt_finish(buffer));
 	if (t->failed)
-		return error_set(err, -ENOSPC, "the device tree doesn't fit: %s", fdt_strerror(t->failed));
+		return error_set(err, -ENOSPC, "the device tree doesn't fit: %s",
+		                 fdt_strerror(t->failed));
 	return 0;
 }

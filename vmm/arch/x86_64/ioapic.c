@@ -70,14 +70,16 @@ void ioapic_routes(const struct ioapic *ioapic, struct ioapic_routing *out_routi
 
 		if (!has_route(entry))
 			continue;
-		struct kvm_irq_routing_entry *route = &out_routing->entries[out_routing->header.nr++];
+		struct kvm_irq_routing_entry *route =
+			&out_routing->entries[out_routing->header.nr++];
 		route->gsi = pin;
 		route->type = KVM_IRQ_ROUTING_MSI;
 		route->u.msi.address_lo = LAYOUT_LAPIC |
 		                          (uint32_t)(entry >> REDIR_DEST_SHIFT) << MSI_DEST_SHIFT |
 		                          (entry & REDIR_LOGICAL ? MSI_LOGICAL : 0) |
 		                          (delivery == DELIVERY_LOWEST ? MSI_REDIRECTION_HINT : 0);
-		route->u.msi.data = (uint32_t)(entry & REDIR_VECTOR) | delivery << MSI_DELIVERY_SHIFT;
+		route->u.msi.data =
+			(uint32_t)(entry & REDIR_VECTOR) | delivery << MSI_DELIVERY_SHIFT;
 	}
 }
 
@@ -90,14 +92,15 @@ static void publish_routes(struct ioapic *ioapic)
 	ioapic_routes(ioapic, &routing);
 	/* Every entry was checked above; a refusal would be a bug of ours or no memory. */
 	if (ioctl(ioapic->vm_fd, KVM_SET_GSI_ROUTING, &routing.header))
-		log_error("KVM_SET_GSI_ROUTING with %u routes: %s", routing.header.nr, strerror(errno));
+		log_error("KVM_SET_GSI_ROUTING with %u routes: %s", routing.header.nr,
+		          strerror(errno));
 }
 
 static void write_redirection(struct ioapic *ioapic, unsigned pin, bool high, uint32_t value)
 {
 	uint64_t old = ioapic->redirection[pin];
-	uint64_t wanted = high ? (old & 0xffffffffull) | (uint64_t)value << 32 :
-				 (old & ~0xffffffffull) | value;
+	uint64_t wanted = high ? (old & 0xffffffffull) | (uint64_t)value << 32
+	                       : (old & ~0xffffffffull) | value;
 	uint64_t entry = wanted & REDIR_WRITABLE;
 
 	ioapic->redirection[pin] = entry;
@@ -156,7 +159,8 @@ void ioapic_write(void *device, uint64_t offset, unsigned size, uint64_t value)
 		return;
 	if (index == IOAPIC_IND_ID)
 		ioapic->id = (uint8_t)(value >> 24) & 0x0f;
-	else if (index >= IOAPIC_IND_REDIRECTION && index < IOAPIC_IND_REDIRECTION + 2 * IOAPIC_PINS)
+	else if (index >= IOAPIC_IND_REDIRECTION &&
+	         index < IOAPIC_IND_REDIRECTION + 2 * IOAPIC_PINS)
 		write_redirection(ioapic, (index - IOAPIC_IND_REDIRECTION) / 2, index & 1,
 		                  (uint32_t)value);
 }

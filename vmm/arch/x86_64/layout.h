@@ -12,16 +12,16 @@
 
 /* Boot structures in the first 640 KiB, which Linux reads before it takes the memory for itself. */
 #define LAYOUT_GDT 0x500u
-#define LAYOUT_TSS 0x600u         /* ring-3 test guests; I/O bitmap of zeros follows */
+#define LAYOUT_TSS 0x600u /* ring-3 test guests; I/O bitmap of zeros follows */
 #define LAYOUT_BOOT_PARAMS 0x7000u
 #define LAYOUT_PML4 0x9000u
 #define LAYOUT_PDPT 0xa000u
-#define LAYOUT_PD 0xb000u         /* four pages: 4 GiB in 2 MiB pages */
+#define LAYOUT_PD 0xb000u /* four pages: 4 GiB in 2 MiB pages */
 #define LAYOUT_CMDLINE 0x20000u
-#define LAYOUT_CMDLINE_MAX 2048u  /* COMMAND_LINE_SIZE of x86, NUL included */
-#define LAYOUT_FDT 0x40000u       /* struct setup_data, then the blob */
+#define LAYOUT_CMDLINE_MAX 2048u /* COMMAND_LINE_SIZE of x86, NUL included */
+#define LAYOUT_FDT 0x40000u      /* struct setup_data, then the blob */
 #define LAYOUT_FDT_MAX 0x10000u
-#define LAYOUT_LOW_END 0x9fc00u   /* end of conventional memory */
+#define LAYOUT_LOW_END 0x9fc00u /* end of conventional memory */
 #define LAYOUT_HIGH_START 0x100000u
 
 #define LAYOUT_HOLE_START 0xc0000000u

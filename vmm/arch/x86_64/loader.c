@@ -36,8 +36,8 @@ int boot_read_at(int fd, const char *path, void *buffer, uint64_t size, uint64_t
 		if (got < 0)
 			return error_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
 		if (got == 0)
-			return error_set(err, -EINVAL, "%s is cut short: it ends at byte %llu", path,
-			                 (unsigned long long)offset);
+			return error_set(err, -EINVAL, "%s is cut short: it ends at byte %llu",
+			                 path, (unsigned long long)offset);
 		at += got;
 		offset += (uint64_t)got;
 		size -= (uint64_t)got;
@@ -48,10 +48,11 @@ int boot_read_at(int fd, const char *path, void *buffer, uint64_t size, uint64_t
 static int too_little_memory(const struct guest_memory *memory, const char *path, uint64_t end,
                              struct error *err)
 {
-	return error_set(err, -ENOMEM,
-	                 "%s needs memory up to %llu MiB, the guest has %llu MiB: give it more (--mem)",
-	                 path, (unsigned long long)((end + (1 << 20) - 1) >> 20),
-	                 (unsigned long long)(memory->ram_size >> 20));
+	return error_set(
+		err, -ENOMEM,
+		"%s needs memory up to %llu MiB, the guest has %llu MiB: give it more (--mem)",
+		path, (unsigned long long)((end + (1 << 20) - 1) >> 20),
+		(unsigned long long)(memory->ram_size >> 20));
 }
 
 /* Places one PT_LOAD. RAM is fresh, so the part beyond p_filesz is zero already. */
@@ -60,11 +61,13 @@ static int load_segment(const struct guest_memory *memory, int fd, const char *p
 {
 	if (ph->p_filesz > ph->p_memsz || ph->p_offset > file_size ||
 	    ph->p_filesz > file_size - ph->p_offset)
-		return error_set(err, -ENOEXEC, "%s is no usable kernel: a segment lies outside the file",
-		                 path);
-	if (ph->p_paddr < LAYOUT_HIGH_START)
 		return error_set(err, -ENOEXEC,
-		                 "%s is no usable kernel: it wants the first MiB, which holds boot data", path);
+		                 "%s is no usable kernel: a segment lies outside the file", path);
+	if (ph->p_paddr < LAYOUT_HIGH_START)
+		return error_set(
+			err, -ENOEXEC,
+			"%s is no usable kernel: it wants the first MiB, which holds boot data",
+			path);
 	if (ph->p_paddr + ph->p_memsz < ph->p_paddr)
 		return error_set(err, -ENOEXEC, "%s is no usable kernel: a segment wraps", path);
 
@@ -74,9 +77,8 @@ static int load_segment(const struct guest_memory *memory, int fd, const char *p
 	return boot_read_at(fd, path, at, ph->p_filesz, ph->p_offset, err);
 }
 
-static int load_elf(const struct guest_memory *memory, int fd, const char *path,
-                    uint64_t file_size, struct arch_entry *out_entry, struct gpa *out_end,
-                    struct error *err)
+static int load_elf(const struct guest_memory *memory, int fd, const char *path, uint64_t file_size,
+                    struct arch_entry *out_entry, struct gpa *out_end, struct error *err)
 {
 	Elf64_Phdr headers[PROGRAM_HEADERS_MAX];
 	Elf64_Ehdr eh;
@@ -91,8 +93,8 @@ static int load_elf(const struct guest_memory *memory, int fd, const char *path,
 	    eh.e_phentsize != sizeof(Elf64_Phdr))
 		return error_set(err, -ENOEXEC, "%s is an ELF file, but no x86-64 kernel", path);
 	if (eh.e_phnum == 0 || eh.e_phnum > PROGRAM_HEADERS_MAX)
-		return error_set(err, -ENOEXEC, "%s has %u program headers; 1 to %u are accepted", path,
-		                 eh.e_phnum, PROGRAM_HEADERS_MAX);
+		return error_set(err, -ENOEXEC, "%s has %u program headers; 1 to %u are accepted",
+		                 path, eh.e_phnum, PROGRAM_HEADERS_MAX);
 	ret = boot_read_at(fd, path, headers, eh.e_phnum * sizeof(headers[0]), eh.e_phoff, err);
 	if (ret)
 		return ret;
@@ -111,7 +113,8 @@ static int load_elf(const struct guest_memory *memory, int fd, const char *path,
 			entry_loaded = true;
 	}
 	if (!entry_loaded)
-		return error_set(err, -ENOEXEC, "%s is no usable kernel: its entry point isn't in it", path);
+		return error_set(err, -ENOEXEC,
+		                 "%s is no usable kernel: its entry point isn't in it", path);
 	out_entry->pc = GPA(eh.e_entry);
 	*out_end = GPA(end);
 	return 0;
@@ -127,14 +130,16 @@ static int load_bzimage(const struct guest_memory *memory, int fd, const char *p
 	if (ret)
 		return ret;
 	if (hdr.version < 0x020c || !(hdr.xloadflags & XLF_KERNEL_64))
-		return error_set(err, -ENOEXEC,
-		                 "%s has no 64-bit entry point (boot protocol %u.%02u): use a 64-bit kernel",
-		                 path, hdr.version >> 8, hdr.version & 0xff);
+		return error_set(
+			err, -ENOEXEC,
+			"%s has no 64-bit entry point (boot protocol %u.%02u): use a 64-bit kernel",
+			path, hdr.version >> 8, hdr.version & 0xff);
 
 	/* boot.rst: setup_sects of 0 means 4; one more sector is the boot sector itself. */
 	uint64_t setup_size = ((hdr.setup_sects ? hdr.setup_sects : 4u) + 1u) * 512u;
 	if (setup_size >= file_size || file_size - setup_size <= BZIMAGE_ENTRY_64)
-		return error_set(err, -ENOEXEC, "%s is cut short: nothing follows its setup code", path);
+		return error_set(err, -ENOEXEC, "%s is cut short: nothing follows its setup code",
+		                 path);
 	uint64_t body = file_size - setup_size;
 	uint64_t need = hdr.init_size > body ? hdr.init_size : body;
 	struct gpa load = GPA(hdr.pref_address);
@@ -143,8 +148,8 @@ static int load_bzimage(const struct guest_memory *memory, int fd, const char *p
 	if (!guest_memory_at(memory, load, need, GUEST_WRITE))
 		return too_little_memory(memory, path, load.value + need, err);
 
-	ret = boot_read_at(fd, path, guest_memory_at(memory, load, body, GUEST_WRITE), body, setup_size,
-	                   err);
+	ret = boot_read_at(fd, path, guest_memory_at(memory, load, body, GUEST_WRITE), body,
+	                   setup_size, err);
 	if (ret)
 		return ret;
 	out_entry->pc = GPA(load.value + BZIMAGE_ENTRY_64);
@@ -163,19 +168,23 @@ int arch_load_kernel(const struct guest_memory *memory, int fd, const char *path
 	if (fstat(fd, &st))
 		return error_set(err, -errno, "cannot examine %s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, -EINVAL, "%s is no regular file: name a kernel (--kernel)", path);
+		return error_set(err, -EINVAL, "%s is no regular file: name a kernel (--kernel)",
+		                 path);
 	if ((uint64_t)st.st_size < sizeof(magic))
 		return error_set(err, -ENOEXEC,
-		                 "%s is no kernel: neither an ELF vmlinux nor a bzImage (--kernel)", path);
+		                 "%s is no kernel: neither an ELF vmlinux nor a bzImage (--kernel)",
+		                 path);
 	int ret = boot_read_at(fd, path, magic, sizeof(magic), 0, err);
 	if (ret)
 		return ret;
 
 	memcpy(&bz, magic + BZIMAGE_MAGIC_OFFSET, sizeof(bz));
 	if (memcmp(magic, ELFMAG, SELFMAG) == 0)
-		return load_elf(memory, fd, path, (uint64_t)st.st_size, out_entry, out_kernel_end, err);
+		return load_elf(memory, fd, path, (uint64_t)st.st_size, out_entry, out_kernel_end,
+		                err);
 	if (bz == BZIMAGE_MAGIC)
-		return load_bzimage(memory, fd, path, (uint64_t)st.st_size, out_entry, out_kernel_end, err);
+		return load_bzimage(memory, fd, path, (uint64_t)st.st_size, out_entry,
+		                    out_kernel_end, err);
 	return error_set(err, -ENOEXEC,
 	                 "%s is no kernel: neither an ELF vmlinux nor a bzImage (--kernel)", path);
 }
