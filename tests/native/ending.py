@@ -150,7 +150,7 @@ def test_paused_cpus_sleep(bed):
         before = switches(vmm)
         for _ in range(100):
             control.ok("status")
-        return len(before) == 4 and switches(vmm) == before
+        return len(before) >= 4 and switches(vmm) == before
 
     await_true(still, "paused vCPUs sleep")
 

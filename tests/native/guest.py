@@ -105,6 +105,16 @@ def test_broken_rules_need_a_reset(bed):
     expect("rng queue 0: Q2: a ring lies outside RAM" in vmm.stderr(), vmm.stderr())
 
 
+def test_storm_of_requests(bed):
+    """A ring that never runs empty keeps neither control socket nor time to live waiting."""
+    vmm = bed.start("storm", "--ttl", "2")
+    vmm.await_console("storming")
+    control = vmm.control()
+    for _ in range(10):
+        control.ok("status")
+    vmm.ends(4, "ttl")
+
+
 def test_interrupt_routes(bed):
     text = bed.start("irq").passes()
     for step in ("delivered", "resent", "serial"):
@@ -159,6 +169,6 @@ TESTS = [
     test_hello, test_second_cpu_waits, test_boot_data, test_memory_map_of_5_gib, test_ports_float,
     test_unknown_mmio_floats, test_exits_are_counted, test_all_ram_512_mib,
     test_ram_around_the_hole, test_virtio_registers, test_no_image_no_pmem, test_rng,
-    test_broken_rules_need_a_reset, test_interrupt_routes, test_image_is_read_only,
+    test_broken_rules_need_a_reset, test_storm_of_requests, test_interrupt_routes, test_image_is_read_only,
     test_image_above_all_ram, test_image_is_shared, test_generations_differ,
 ]

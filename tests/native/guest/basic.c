@@ -106,7 +106,8 @@ static void run_mmio(const struct boot_params *bp, const char *cmdline)
 	mmio_write(LAYOUT_POWER, 1, 0x34);
 	mmio_write(LAYOUT_POWER, 2, 0x34);
 	check(mmio_read(LAYOUT_SERIAL + 5, 1) == 0x60, "the transmitter is empty");
-	check(mmio_read(LAYOUT_SERIAL + 5, 4) == 0xffffffff, "a wide access runs out of the serial");
+	check(mmio_read(LAYOUT_SERIAL + 5, 4) == 0xffffffff,
+	      "a wide access runs out of the serial");
 }
 
 /* Stays in the guest for good, having said how often it left it: "status" must say the same. */
@@ -248,8 +249,9 @@ static void run_flood(const struct boot_params *bp, const char *cmdline)
 }
 
 const struct guest_test basic_tests[] = {
-	{ "hello", run_hello }, { "boot", run_boot },   { "pio", run_pio },     { "mmio", run_mmio },
-	{ "count", run_count }, { "memory", run_memory }, { "tick", run_tick }, { "spin", run_spin },
-	{ "reset", run_reset }, { "fault", run_fault }, { "fetch", run_fetch }, { "panic", run_panic },
+	{ "hello", run_hello }, { "boot", run_boot },   { "pio", run_pio },
+	{ "mmio", run_mmio },   { "count", run_count }, { "memory", run_memory },
+	{ "tick", run_tick },   { "spin", run_spin },   { "reset", run_reset },
+	{ "fault", run_fault }, { "fetch", run_fetch }, { "panic", run_panic },
 	{ "flood", run_flood }, { NULL, NULL },
 };

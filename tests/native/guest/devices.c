@@ -80,9 +80,11 @@ static void run_virtio(const struct boot_params *bp, const char *cmdline)
 		check(mmio_read(base + REG_MAGIC + 2, 4) == 0, "a misaligned access reads 0");
 		check(mmio_read(base + 0xffc, 4) == 0, "config space past its end reads 0");
 		mmio_write(base + REG_STATUS, 4, STATUS_DRIVER_OK);
-		check(mmio_read(base + REG_STATUS, 4) == 0, "DRIVER_OK before FEATURES_OK is ignored");
+		check(mmio_read(base + REG_STATUS, 4) == 0,
+		      "DRIVER_OK before FEATURES_OK is ignored");
 		mmio_write(base + REG_STATUS, 4, STATUS_FEATURES_OK);
-		check(mmio_read(base + REG_STATUS, 4) == 0, "FEATURES_OK without VERSION_1 is refused");
+		check(mmio_read(base + REG_STATUS, 4) == 0,
+		      "FEATURES_OK without VERSION_1 is refused");
 	}
 }
 
@@ -119,6 +121,31 @@ static void run_rng(const struct boot_params *bp, const char *cmdline)
 	}
 }
 
+/* Refills the ring as fast as it is emptied, and never lets go. */
+static void run_storm(const struct boot_params *bp, const char *cmdline)
+{
+	struct virtio rng;
+
+	(void)bp;
+	(void)cmdline;
+	if (!start_rng(&rng))
+		return;
+	print("storming\n");
+	for (unsigned i = 0; i < RING_SIZE; i++)
+		virtio_ask(&rng, random_bytes[0], 8);
+	uint16_t before = 0;
+	for (unsigned waited = 0;; waited++) {
+		uint16_t served = __atomic_load_n(&ring.used.idx, __ATOMIC_ACQUIRE);
+
+		__atomic_store_n(&ring.avail.idx, (uint16_t)(served + RING_SIZE), __ATOMIC_RELEASE);
+		if (served == before && waited > 10000)
+			mmio_write(rng.base + REG_QUEUE_NOTIFY, 4, 0);
+		if (served != before || waited > 10000)
+			waited = 0;
+		before = served;
+	}
+}
+
 /* A driver that breaks a rule gets a device that says so, and that works again after a reset. */
 static void run_rules(const struct boot_params *bp, const char *cmdline)
 {
@@ -131,7 +158,8 @@ static void run_rules(const struct boot_params *bp, const char *cmdline)
 	virtio_ask(&rng, (void *)(uintptr_t)LAYOUT_HOLE_START, 64);
 	while (!(mmio_read(rng.base + REG_STATUS, 4) & STATUS_NEEDS_RESET))
 		relax();
-	check(mmio_read(rng.base + REG_INTERRUPT_STATUS, 4) & 2, "a configuration interrupt says so");
+	check(mmio_read(rng.base + REG_INTERRUPT_STATUS, 4) & 2,
+	      "a configuration interrupt says so");
 	check(ring.used.idx == 0, "nothing was used");
 
 	memset(&ring, 0, sizeof(ring));
@@ -190,7 +218,8 @@ static void run_irq(const struct boot_params *bp, const char *cmdline)
 	ring.avail.flags = AVAIL_NO_INTERRUPT;
 	virtio_ask(&rng, random_bytes[0], 8);
 	virtio_wait(&rng);
-	check(mmio_read(rng.base + REG_INTERRUPT_STATUS, 4) == 0, "no interrupt when none is wanted");
+	check(mmio_read(rng.base + REG_INTERRUPT_STATUS, 4) == 0,
+	      "no interrupt when none is wanted");
 
 	/* The serial's line: THR is empty, so enabling its interrupt raises it. */
 	route_pin(LAYOUT_PIN_SERIAL, 0x50);
@@ -244,7 +273,7 @@ static void run_generation(const struct boot_params *bp, const char *cmdline)
 }
 
 const struct guest_test device_tests[] = {
-	{ "virtio", run_virtio }, { "rng", run_rng },     { "rules", run_rules },
-	{ "irq", run_irq },       { "image", run_image }, { "generation", run_generation },
-	{ NULL, NULL },
+	{ "virtio", run_virtio },         { "rng", run_rng }, { "rules", run_rules },
+	{ "storm", run_storm },           { "irq", run_irq }, { "image", run_image },
+	{ "generation", run_generation }, { NULL, NULL },
 };

@@ -12,7 +12,8 @@ bool virtio_find(uint32_t id, struct virtio *out_dev)
 	for (unsigned i = 0; i < DEVICES_MAX; i++) {
 		uint64_t base = LAYOUT_VIRTIO + i * 0x1000ull;
 
-		if (mmio_read(base + REG_MAGIC, 4) != MAGIC || mmio_read(base + REG_DEVICE_ID, 4) != id)
+		if (mmio_read(base + REG_MAGIC, 4) != MAGIC ||
+		    mmio_read(base + REG_DEVICE_ID, 4) != id)
 			continue;
 		*out_dev = (struct virtio){ .base = base, .pin = LAYOUT_PIN_VIRTIO + i };
 		return true;
