@@ -39,8 +39,13 @@ int guest_memory_init(struct guest_memory *memory, uint64_t size, struct gpa hol
 	if (!ram)
 		return error_set(err, -errno, "cannot reserve %llu MiB for the guest: %s",
 		                 (unsigned long long)(size >> 20), strerror(errno));
-	/* Both are advice: a host without huge pages still runs the guest, only slower. */
-	madvise(ram, size, MADV_HUGEPAGE);
+	/*
+	 * Advice: a host without huge pages still runs the guest, only slower. The first 2 MiB are
+	 * left out: they hold boot data, of which few pages are ever touched, and clearing 2 MiB for
+	 * them would cost more than the rest of the start.
+	 */
+	if (size > HUGE_PAGE_SIZE)
+		madvise(ram + HUGE_PAGE_SIZE, size - HUGE_PAGE_SIZE, MADV_HUGEPAGE);
 	madvise(ram, size, MADV_DONTDUMP);
 
 	uint64_t low = size < hole_start.value ? size : hole_start.value;
