@@ -72,6 +72,18 @@ int machine_make_folders(const struct agent *agent)
 	return folder_make(path, 0700, uid, gid);
 }
 
+/*
+ * Chromium reserves address space by half a GiB, most of which it never touches. The kernel's
+ * default refuses a piece that is larger than all RAM: in a small guest every renderer would die.
+ */
+static void overcommit_allow(void)
+{
+	cleanup_fd int fd = open("/proc/sys/vm/overcommit_memory", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		log_warn("can't allow overcommitment of memory: %s", strerror(errno));
+}
+
 void machine_prepare(const struct agent *agent)
 {
 	const struct rlimit files = { FILES_MAX, FILES_MAX };
@@ -81,6 +93,7 @@ void machine_prepare(const struct agent *agent)
 	if (sethostname(HOST_NAME, strlen(HOST_NAME)) < 0)
 		log_warn("can't set the host name: %s", strerror(errno));
 	loopback_up();
+	overcommit_allow();
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_CORE, &cores);
 	ret = folder_make("/tmp/.X11-unix", 01777, 0, 0);
