@@ -28,8 +28,9 @@ struct machine {
 static void start(struct machine *m, uint64_t ram)
 {
 	*m = (struct machine){ 0 };
-	assert_int_equal(guest_memory_init(&m->memory, ram, GPA(LAYOUT_HOLE_START), GPA(LAYOUT_HOLE_END),
-	                                   &m->err), 0);
+	assert_int_equal(guest_memory_init(&m->memory, ram, GPA(LAYOUT_HOLE_START),
+	                                   GPA(LAYOUT_HOLE_END), &m->err),
+	                 0);
 }
 
 static int write_params(struct machine *m, const char *cmdline, int initramfs)
@@ -80,8 +81,13 @@ static void test_memory_map(void **state)
 	} rows[] = {
 		{ "512 MiB", 512 * MIB, 2, { { 0, LAYOUT_LOW_END }, { MIB, 512 * MIB } } },
 		{ "3 GiB", 3 * GIB, 2, { { 0, LAYOUT_LOW_END }, { MIB, 3 * GIB } } },
-		{ "5 GiB", 5 * GIB, 3, { { 0, LAYOUT_LOW_END }, { MIB, 3 * GIB }, { 4 * GIB, 6 * GIB } } },
-		{ "64 GiB", 64 * GIB, 3,
+		{ "5 GiB",
+		  5 * GIB,
+		  3,
+		  { { 0, LAYOUT_LOW_END }, { MIB, 3 * GIB }, { 4 * GIB, 6 * GIB } } },
+		{ "64 GiB",
+		  64 * GIB,
+		  3,
 		  { { 0, LAYOUT_LOW_END }, { MIB, 3 * GIB }, { 4 * GIB, 65 * GIB } } },
 		{ "1 MiB", MIB, 1, { { 0, LAYOUT_LOW_END } } },
 	};
@@ -93,7 +99,8 @@ static void test_memory_map(void **state)
 
 		start(&m, rows[i].ram);
 		/* The root image is a device's: it must not show as RAM. */
-		assert_int_equal(guest_memory_add(&m.memory, GPA(100 * GIB), 2 * MIB, &image, false), 0);
+		assert_int_equal(
+			guest_memory_add(&m.memory, GPA(100 * GIB), 2 * MIB, &image, false), 0);
 		assert_row(rows[i].name, write_params(&m, "", -1) == 0);
 		const struct boot_params *bp = params_of(&m);
 		assert_row(rows[i].name, bp->e820_entries == rows[i].count);
@@ -114,7 +121,10 @@ static void test_command_line(void **state)
 		const char *name;
 		size_t length;
 		int code;
-	} rows[] = { { "none", 0, 0 }, { "short", 5, 0 }, { "2047", 2047, 0 }, { "2048", 2048, -E2BIG },
+	} rows[] = { { "none", 0, 0 },
+		     { "short", 5, 0 },
+		     { "2047", 2047, 0 },
+		     { "2048", 2048, -E2BIG },
 		     { "a lot", 100000, -E2BIG } };
 	static char text[100001];
 
@@ -199,8 +209,10 @@ static void test_initramfs_placement(void **state)
 
 			assert_row(rows[i].name, bp->hdr.ramdisk_image == rows[i].start);
 			assert_row(rows[i].name, bp->hdr.ramdisk_size == rows[i].size);
-			assert_row(rows[i].name, m.memory.ram[rows[i].start] == (rows[i].size > 1 ? 'F' : 'L'));
-			assert_row(rows[i].name, m.memory.ram[rows[i].start + rows[i].size - 1] == 'L');
+			assert_row(rows[i].name,
+			           m.memory.ram[rows[i].start] == (rows[i].size > 1 ? 'F' : 'L'));
+			assert_row(rows[i].name,
+			           m.memory.ram[rows[i].start + rows[i].size - 1] == 'L');
 		} else {
 			assert_row(rows[i].name, strstr(m.err.msg, "give the guest more (--mem)"));
 			assert_row(rows[i].name, strstr(m.err.msg, NAME));

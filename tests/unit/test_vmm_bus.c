@@ -41,8 +41,12 @@ static void device_write(void *arg, uint64_t offset, unsigned size, uint64_t val
 
 static struct bus_region region_of(struct device *device, uint64_t base, uint64_t size)
 {
-	return (struct bus_region){ .name = "device", .base = GPA(base), .size = size,
-		                    .lock = &device->lock, .device = device, .read = device_read,
+	return (struct bus_region){ .name = "device",
+		                    .base = GPA(base),
+		                    .size = size,
+		                    .lock = &device->lock,
+		                    .device = device,
+		                    .read = device_read,
 		                    .write = device_write };
 }
 
@@ -53,12 +57,9 @@ static void test_overlaps(void **state)
 		uint64_t base, size;
 		int code;
 	} rows[] = {
-		{ "the same", 0x1000, 0x100, -EEXIST },
-		{ "inside", 0x1080, 1, -EEXIST },
-		{ "around", 0xf00, 0x1000, -EEXIST },
-		{ "over the start", 0xfff, 2, -EEXIST },
-		{ "over the end", 0x10ff, 2, -EEXIST },
-		{ "right before", 0xf00, 0x100, 0 },
+		{ "the same", 0x1000, 0x100, -EEXIST }, { "inside", 0x1080, 1, -EEXIST },
+		{ "around", 0xf00, 0x1000, -EEXIST },   { "over the start", 0xfff, 2, -EEXIST },
+		{ "over the end", 0x10ff, 2, -EEXIST }, { "right before", 0xf00, 0x100, 0 },
 		{ "right behind", 0x1100, 0x100, 0 },
 	};
 	struct device device = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -123,8 +124,8 @@ static void test_accesses(void **state)
 		unsigned reads = device.reads, writes = device.writes;
 		uint64_t value = 0;
 
-		assert_row(rows[i].name,
-		           bus_read(&bus, GPA(rows[i].gpa), rows[i].size, &value) == rows[i].answered);
+		assert_row(rows[i].name, bus_read(&bus, GPA(rows[i].gpa), rows[i].size, &value) ==
+		                                 rows[i].answered);
 		assert_row(rows[i].name, value == rows[i].value);
 		assert_row(rows[i].name, device.reads == reads + rows[i].answered);
 		assert_row(rows[i].name, bus_write(&bus, GPA(rows[i].gpa), rows[i].size,
@@ -132,7 +133,8 @@ static void test_accesses(void **state)
 		assert_row(rows[i].name, device.writes == writes + rows[i].answered);
 		if (!rows[i].answered)
 			continue;
-		assert_row(rows[i].name, device.offset == rows[i].offset && device.size == rows[i].size);
+		assert_row(rows[i].name,
+		           device.offset == rows[i].offset && device.size == rows[i].size);
 		assert_row(rows[i].name, device.value == rows[i].value);
 		assert_row(rows[i].name, device.was_locked);
 		assert_row(rows[i].name, pthread_mutex_trylock(&device.lock) == 0);

@@ -13,11 +13,23 @@ static struct cpuid_table host_table(void)
 	struct cpuid_table table = { .header.nent = 7 };
 	static const struct kvm_cpuid_entry2 entries[] = {
 		{ .function = 0x0, .eax = 0x1f, .ebx = 1, .ecx = 2, .edx = 3 },
-		{ .function = 0x1, .eax = 0x00a20f10, .ebx = 0xff4008ff, .ecx = 0x02000001, .edx = 0x178bfbff },
-		{ .function = 0x4, .index = 0, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 0xfc1fc121 },
+		{ .function = 0x1,
+		  .eax = 0x00a20f10,
+		  .ebx = 0xff4008ff,
+		  .ecx = 0x02000001,
+		  .edx = 0x178bfbff },
+		{ .function = 0x4,
+		  .index = 0,
+		  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		  .eax = 0xfc1fc121 },
 		{ .function = 0x7, .eax = 1, .ebx = 0x219c97a9, .ecx = 0x40069c, .edx = 0x10 },
-		{ .function = 0xb, .index = 0, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 1, .ebx = 2,
-		  .ecx = 0x100, .edx = 0x55 },
+		{ .function = 0xb,
+		  .index = 0,
+		  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		  .eax = 1,
+		  .ebx = 2,
+		  .ecx = 0x100,
+		  .edx = 0x55 },
 		{ .function = 0x80000008, .eax = 0x3030, .ebx = 5, .ecx = 0x703f, .edx = 9 },
 		{ .function = 0x8000001e, .eax = 0x55, .ebx = 0x101, .ecx = 3 },
 	};
@@ -101,8 +113,10 @@ static void test_the_rest_stays(void **state)
 
 	(void)state;
 	cpuid_patch(&after, 1, 2, true);
-	assert_memory_equal(find(&after, 0, 0), find(&before, 0, 0), sizeof(struct kvm_cpuid_entry2));
-	assert_memory_equal(find(&after, 7, 0), find(&before, 7, 0), sizeof(struct kvm_cpuid_entry2));
+	assert_memory_equal(find(&after, 0, 0), find(&before, 0, 0),
+	                    sizeof(struct kvm_cpuid_entry2));
+	assert_memory_equal(find(&after, 7, 0), find(&before, 7, 0),
+	                    sizeof(struct kvm_cpuid_entry2));
 	assert_int_equal(find(&after, 0x80000008, 0)->eax, 0x3030);
 	assert_int_equal(after.header.nent, before.header.nent + 1);
 }
@@ -113,9 +127,11 @@ static void test_core_level(void **state)
 	struct cpuid_table t = host_table();
 
 	(void)state;
-	t.entries[t.header.nent++] = (struct kvm_cpuid_entry2){ .function = 0xb, .index = 1, .edx = 7 };
-	t.entries[t.header.nent++] = (struct kvm_cpuid_entry2){ .function = 0xb, .index = 2, .eax = ALL,
-		                                                .ebx = ALL, .ecx = ALL, .edx = ALL };
+	t.entries[t.header.nent++] =
+		(struct kvm_cpuid_entry2){ .function = 0xb, .index = 1, .edx = 7 };
+	t.entries[t.header.nent++] = (struct kvm_cpuid_entry2){
+		.function = 0xb, .index = 2, .eax = ALL, .ebx = ALL, .ecx = ALL, .edx = ALL
+	};
 	t.entries[t.header.nent++] = (struct kvm_cpuid_entry2){ .function = 0x1f, .edx = 7 };
 	unsigned before = t.header.nent;
 	cpuid_patch(&t, 3, 4, true);
@@ -154,12 +170,9 @@ static void test_no_kvm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ids_agree),
-		cmocka_unit_test(test_features),
-		cmocka_unit_test(test_the_rest_stays),
-		cmocka_unit_test(test_core_level),
-		cmocka_unit_test(test_full_table),
-		cmocka_unit_test(test_no_kvm),
+		cmocka_unit_test(test_ids_agree),      cmocka_unit_test(test_features),
+		cmocka_unit_test(test_the_rest_stays), cmocka_unit_test(test_core_level),
+		cmocka_unit_test(test_full_table),     cmocka_unit_test(test_no_kvm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

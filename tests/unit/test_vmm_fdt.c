@@ -30,7 +30,8 @@ static const struct arch_fdt_device devices[] = {
 
 static struct arch_fdt_machine machine_of(unsigned cpus)
 {
-	return (struct arch_fdt_machine){ .cpus = cpus, .devices = devices,
+	return (struct arch_fdt_machine){ .cpus = cpus,
+		                          .devices = devices,
 		                          .device_count = ARRAY_SIZE(devices) };
 }
 
@@ -136,7 +137,8 @@ static void test_largest_machine(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
 		many[i] = (struct arch_fdt_device){ "virtio", "virtio,mmio",
-			                            GPA(LAYOUT_VIRTIO + i * 0x1000), 0x1000, (int)i % 24 };
+			                            GPA(LAYOUT_VIRTIO + i * 0x1000), 0x1000,
+			                            (int)i % 24 };
 	assert_int_equal(arch_fdt_build(&machine, blob, sizeof(blob) - 16, &err), 0);
 	assert_int_equal(fdt_check_full(blob, fdt_totalsize(blob)), 0);
 }

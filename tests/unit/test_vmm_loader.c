@@ -49,8 +49,12 @@ static struct setup_header *header_of(union kernel *k)
 
 static Elf64_Phdr load_at(uint64_t paddr, uint64_t offset, uint64_t filesz, uint64_t memsz)
 {
-	return (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = paddr, .p_vaddr = 0xffffffff80000000ull,
-		             .p_offset = offset, .p_filesz = filesz, .p_memsz = memsz };
+	return (Elf64_Phdr){ .p_type = PT_LOAD,
+		             .p_paddr = paddr,
+		             .p_vaddr = 0xffffffff80000000ull,
+		             .p_offset = offset,
+		             .p_filesz = filesz,
+		             .p_memsz = memsz };
 }
 
 static size_t make_elf(union kernel *k)
@@ -68,7 +72,8 @@ static size_t make_elf(union kernel *k)
 	e->eh.e_phentsize = sizeof(Elf64_Phdr);
 	e->eh.e_phnum = 3;
 	e->ph[0] = load_at(TEXT_AT, offsetof(struct elf, text), sizeof(e->text), sizeof(e->text));
-	e->ph[1] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = UINT64_MAX, .p_filesz = UINT64_MAX };
+	e->ph[1] =
+		(Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = UINT64_MAX, .p_filesz = UINT64_MAX };
 	e->ph[2] = load_at(DATA_AT, offsetof(struct elf, data), sizeof(e->data), MIB);
 	memset(e->text, 0xc3, sizeof(e->text));
 	memset(e->data, 0xda, sizeof(e->data));
@@ -79,8 +84,13 @@ static size_t make_bzimage(union kernel *k)
 {
 	memset(k, 0, sizeof(*k));
 	*header_of(k) = (struct setup_header){
-		.setup_sects = SETUP_SECTS, .boot_flag = 0xaa55, .header = 0x53726448, .version = 0x020f,
-		.xloadflags = XLF_KERNEL_64, .pref_address = 2 * MIB, .init_size = 4 * MIB,
+		.setup_sects = SETUP_SECTS,
+		.boot_flag = 0xaa55,
+		.header = 0x53726448,
+		.version = 0x020f,
+		.xloadflags = XLF_KERNEL_64,
+		.pref_address = 2 * MIB,
+		.init_size = 4 * MIB,
 	};
 	memset(k->bz.body, 0xb2, sizeof(k->bz.body));
 	return sizeof(k->bz);
@@ -105,8 +115,9 @@ struct loaded {
 static int load_fd(struct loaded *l, uint64_t ram, int fd)
 {
 	*l = (struct loaded){ .entry.pc = GPA(0xdead), .end = GPA(0xdead) };
-	assert_int_equal(guest_memory_init(&l->memory, ram, GPA(LAYOUT_HOLE_START), GPA(LAYOUT_HOLE_END),
-	                                   &l->err), 0);
+	assert_int_equal(guest_memory_init(&l->memory, ram, GPA(LAYOUT_HOLE_START),
+	                                   GPA(LAYOUT_HOLE_END), &l->err),
+	                 0);
 	return arch_load_kernel(&l->memory, fd, NAME, &l->entry, &l->end, &l->err);
 }
 
@@ -193,14 +204,16 @@ static void test_elf_lies(void **state)
 		{ "segment behind the file", segment_behind, -ENOEXEC, "outside the file" },
 		{ "segment longer than the file", segment_long, -ENOEXEC, "outside the file" },
 		{ "offset that wraps", segment_wraps_file, -ENOEXEC, "outside the file" },
-		{ "more in the file than in memory", file_over_memory, -ENOEXEC, "outside the file" },
+		{ "more in the file than in memory", file_over_memory, -ENOEXEC,
+		  "outside the file" },
 		{ "enormous segment", size_enormous, -ENOEXEC, "outside the file" },
 		{ "into the first MiB", low_address, -ENOEXEC, "the first MiB" },
 		{ "address 0", null_address, -ENOEXEC, "the first MiB" },
 		{ "address that wraps", address_wraps, -ENOEXEC, "wraps" },
 		{ "address that wraps to 0", address_wraps_to_zero, -ENOEXEC, "wraps" },
 		{ "enormous in memory", memory_enormous, -ENOEXEC, "wraps" },
-		{ "above RAM", above_ram, -ENOMEM, "needs memory up to 17 MiB, the guest has 16 MiB" },
+		{ "above RAM", above_ram, -ENOMEM,
+		  "needs memory up to 17 MiB, the guest has 16 MiB" },
 		{ "out of RAM", out_of_ram, -ENOMEM, "give it more (--mem)" },
 		{ "in the hole", in_the_hole, -ENOMEM, "give it more (--mem)" },
 		{ "entry before", entry_before, -ENOEXEC, "entry point" },
@@ -267,7 +280,8 @@ static void test_good_bzimage(void **state)
 	} rows[] = {
 		{ "as it says", SETUP_SECTS, 4 * MIB, 6 * MIB },
 		{ "0 setup sectors mean 4", 0, 4 * MIB, 6 * MIB },
-		{ "init_size below the body", SETUP_SECTS, 1, 2 * MIB + sizeof(((struct bzimage *)0)->body) },
+		{ "init_size below the body", SETUP_SECTS, 1,
+		  2 * MIB + sizeof(((struct bzimage *)0)->body) },
 		{ "just fits", SETUP_SECTS, (uint32_t)(RAM - 2 * MIB), RAM },
 	};
 	static union kernel k;
@@ -314,14 +328,16 @@ static void test_bzimage_lies(void **state)
 		int code;
 		const char *words;
 	} rows[] = {
-		{ "old protocol", old_version, -ENOEXEC, "no 64-bit entry point (boot protocol 2.11)" },
+		{ "old protocol", old_version, -ENOEXEC,
+		  "no 64-bit entry point (boot protocol 2.11)" },
 		{ "32-bit kernel", no_64_bit, -ENOEXEC, "no 64-bit entry point" },
 		{ "setup beyond the file", all_setup, -ENOEXEC, "cut short" },
 		{ "body without entry", body_too_small, -ENOEXEC, "cut short" },
 		{ "into the first MiB", pref_low, -ENOEXEC, "impossible load address" },
 		{ "address 0", pref_null, -ENOEXEC, "impossible load address" },
 		{ "address that wraps", pref_wraps, -ENOEXEC, "impossible load address" },
-		{ "above RAM", pref_above, -ENOMEM, "needs memory up to 20 MiB, the guest has 16 MiB" },
+		{ "above RAM", pref_above, -ENOMEM,
+		  "needs memory up to 20 MiB, the guest has 16 MiB" },
 		{ "far above RAM", pref_high, -ENOMEM, "give it more (--mem)" },
 		{ "needs 4 GiB", init_enormous, -ENOMEM, "give it more (--mem)" },
 		{ "needs a byte too much", init_by_one, -ENOMEM, "give it more (--mem)" },
@@ -387,7 +403,8 @@ static void test_no_kernels(void **state)
 		cleanup_fd int fd = file_of(zeros, sizes[i]);
 
 		ret = load_fd(&l, RAM, fd);
-		assert_refused("zeros", &l, ret, -ENOEXEC, "is no kernel: neither an ELF vmlinux nor a bzImage");
+		assert_refused("zeros", &l, ret, -ENOEXEC,
+		               "is no kernel: neither an ELF vmlinux nor a bzImage");
 		guest_memory_finish(&l.memory);
 	}
 }

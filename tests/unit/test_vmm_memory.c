@@ -75,11 +75,13 @@ static void test_sizes(void **state)
 			assert_row(rows[i].name, memory.regions[1].base.value == HOLE_END);
 			assert_row(rows[i].name, memory.regions[1].size == rows[i].high);
 			/* One mapping: the second part goes on where the first ends. */
-			assert_row(rows[i].name, memory.regions[1].host == memory.ram + rows[i].low);
+			assert_row(rows[i].name,
+			           memory.regions[1].host == memory.ram + rows[i].low);
 		}
 		assert_row(rows[i].name, (uintptr_t)memory.ram % (2 * MIB) == 0);
-		assert_row(rows[i].name, guest_memory_end(&memory).value ==
-		                                 (rows[i].high ? HOLE_END + rows[i].high : rows[i].low));
+		assert_row(rows[i].name,
+		           guest_memory_end(&memory).value ==
+		                   (rows[i].high ? HOLE_END + rows[i].high : rows[i].low));
 		guest_memory_finish(&memory);
 		assert_row(rows[i].name, memory.ram == NULL);
 	}
@@ -95,7 +97,8 @@ static void test_no_address_space(void **state)
 	int ret = init(&memory, 512 * MIB, &err);
 	no_mmap = false;
 	assert_int_equal(ret, -ENOMEM);
-	assert_string_equal(err.msg, "cannot reserve 512 MiB for the guest: Cannot allocate memory");
+	assert_string_equal(err.msg,
+	                    "cannot reserve 512 MiB for the guest: Cannot allocate memory");
 	assert_null(memory.ram);
 	guest_memory_finish(&memory);
 }
@@ -142,10 +145,11 @@ static void test_accessor(void **state)
 	assert_int_equal(init(&memory, 5 * GIB, &err), 0);
 	assert_int_equal(guest_memory_add(&memory, GPA(6 * GIB), IMAGE_SIZE, &image, false), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		uint8_t *expected = rows[i].offset == -1 ? NULL :
-		                    rows[i].offset == -2 ? &image :
-		                                           memory.ram + rows[i].offset;
-		uint8_t *at = guest_memory_at(&memory, GPA(rows[i].gpa), rows[i].size, rows[i].access);
+		uint8_t *expected = rows[i].offset == -1   ? NULL
+		                    : rows[i].offset == -2 ? &image
+		                                           : memory.ram + rows[i].offset;
+		uint8_t *at =
+			guest_memory_at(&memory, GPA(rows[i].gpa), rows[i].size, rows[i].access);
 
 		assert_row(rows[i].name, at == expected);
 	}

@@ -68,9 +68,13 @@ static void test_everything(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(parse("--kernel=k --initramfs i --image r --append a~b --page http://h/ --memory 2G "
-	                       "--cpus 8 --size 640x480 --control c --vsock v --cid 9 --console o --report p "
-	                       "--name n --ttl 60 --guest-root --paused --ring3", &c, &mode, &err), 0);
+	assert_int_equal(parse("--kernel=k --initramfs i --image r --append a~b --page http://h/ "
+	                       "--memory 2G "
+	                       "--cpus 8 --size 640x480 --control c --vsock v --cid 9 --console o "
+	                       "--report p "
+	                       "--name n --ttl 60 --guest-root --paused --ring3",
+	                       &c, &mode, &err),
+	                 0);
 	assert_string_equal(c.kernel, "k");
 	assert_string_equal(c.initramfs, "i");
 	assert_string_equal(c.image, "r");
@@ -96,9 +100,12 @@ static void test_modes(void **state)
 		const char *line;
 		enum options_mode mode;
 	} rows[] = {
-		{ "--help", OPTIONS_HELP },       { "-h", OPTIONS_HELP },
-		{ "--version", OPTIONS_VERSION }, { "--probe", OPTIONS_PROBE },
-		{ "--kernel k --help", OPTIONS_HELP }, { "--kernel k", OPTIONS_RUN },
+		{ "--help", OPTIONS_HELP },
+		{ "-h", OPTIONS_HELP },
+		{ "--version", OPTIONS_VERSION },
+		{ "--probe", OPTIONS_PROBE },
+		{ "--kernel k --help", OPTIONS_HELP },
+		{ "--kernel k", OPTIONS_RUN },
 	};
 
 	(void)state;
@@ -118,13 +125,31 @@ static void test_memory(void **state)
 		const char *text;
 		uint64_t mib; /* 0: refused */
 	} rows[] = {
-		{ "1", 1 },       { "512", 512 },    { "512M", 512 },  { "512m", 512 },
-		{ "1G", 1024 },   { "1g", 1024 },    { "64G", 65536 }, { "65536", 65536 },
-		{ "0", 0 },       { "0G", 0 },       { "65G", 0 },     { "65537", 0 },
-		{ "-1", 0 },      { "+1", 0 },       { "^", 0 },       { "G", 0 },
-		{ "1K", 0 },      { "1GB", 0 },      { "1.5G", 0 },    { "0x10", 0 },
-		{ "~1", 0 },      { "1~", 0 },       { "99999999999999999999", 0 },
-		{ "17592186044417G", 0 },            { "17592186044416", 0 },
+		{ "1", 1 },
+		{ "512", 512 },
+		{ "512M", 512 },
+		{ "512m", 512 },
+		{ "1G", 1024 },
+		{ "1g", 1024 },
+		{ "64G", 65536 },
+		{ "65536", 65536 },
+		{ "0", 0 },
+		{ "0G", 0 },
+		{ "65G", 0 },
+		{ "65537", 0 },
+		{ "-1", 0 },
+		{ "+1", 0 },
+		{ "^", 0 },
+		{ "G", 0 },
+		{ "1K", 0 },
+		{ "1GB", 0 },
+		{ "1.5G", 0 },
+		{ "0x10", 0 },
+		{ "~1", 0 },
+		{ "1~", 0 },
+		{ "99999999999999999999", 0 },
+		{ "17592186044417G", 0 },
+		{ "17592186044416", 0 },
 	};
 
 	(void)state;
@@ -140,7 +165,9 @@ static void test_memory(void **state)
 		if (rows[i].mib)
 			assert_row(rows[i].text, c.memory == rows[i].mib << 20);
 		else
-			assert_row(rows[i].text, strstr(err.msg, "--memory must be 1M to 64G (such as 1G), not '"));
+			assert_row(rows[i].text,
+			           strstr(err.msg,
+			                  "--memory must be 1M to 64G (such as 1G), not '"));
 	}
 }
 
@@ -150,7 +177,9 @@ static void test_memory(void **state)
 #define CID "--cid must be a number from 3 to 4294967294, not "
 #define TTL "--ttl must be a number from 1 to 31536000, not "
 #define SIZE "--size must be WIDTHxHEIGHT with sides of 64 to 4096, not "
-#define PAGE "--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode them)"
+#define PAGE                                                                                       \
+	"--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode "     \
+	"them)"
 
 static void test_mistakes(void **state)
 {
@@ -217,9 +246,10 @@ static void test_mistakes(void **state)
 static void test_help_names_all(void **state)
 {
 	static const char *const names[] = {
-		"--kernel", "--initramfs", "--image", "--memory", "--cpus", "--size", "--page", "--append",
-		"--guest-root", "--control", "--vsock", "--cid", "--console", "--report", "--name", "--ttl",
-		"--paused", "--probe", "--ring3", "--help", "--version",
+		"--kernel",  "--initramfs", "--image",      "--memory",  "--cpus",   "--size",
+		"--page",    "--append",    "--guest-root", "--control", "--vsock",  "--cid",
+		"--console", "--report",    "--name",       "--ttl",     "--paused", "--probe",
+		"--ring3",   "--help",      "--version",
 	};
 	cleanup_free char *text = NULL;
 	size_t size;

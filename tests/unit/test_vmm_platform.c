@@ -95,9 +95,12 @@ static void test_power(void **state)
 		uint64_t value;
 		bool ends;
 	} rows[] = {
-		{ "off", 0, 4, ARCH_POWER_OFF, true },      { "another value", 0, 4, ARCH_POWER_OFF + 1, false },
-		{ "zero", 0, 4, 0, false },                 { "a byte", 0, 1, ARCH_POWER_OFF, false },
-		{ "two bytes", 0, 2, ARCH_POWER_OFF, false }, { "at the side", 2, 2, ARCH_POWER_OFF, false },
+		{ "off", 0, 4, ARCH_POWER_OFF, true },
+		{ "another value", 0, 4, ARCH_POWER_OFF + 1, false },
+		{ "zero", 0, 4, 0, false },
+		{ "a byte", 0, 1, ARCH_POWER_OFF, false },
+		{ "two bytes", 0, 2, ARCH_POWER_OFF, false },
+		{ "at the side", 2, 2, ARCH_POWER_OFF, false },
 		{ "more bits", 0, 4, 0x10000 | ARCH_POWER_OFF, false },
 	};
 	struct platform platform;
