@@ -80,16 +80,18 @@ static const struct {
 
 static void on_panicked(void *arg)
 {
-	struct vm *vm = arg;
+	uint64_t pc;
+	int vcpu = vcpu_current(&pc);
 
-	vm_end(vm, VM_PANIC, vcpu_current(), 0, "the guest kernel panicked");
+	vm_end(arg, VM_PANIC, vcpu, pc, "the guest kernel panicked");
 }
 
 static void on_powered_off(void *arg)
 {
-	struct vm *vm = arg;
+	uint64_t pc;
+	int vcpu = vcpu_current(&pc);
 
-	vm_end(vm, VM_SHUTDOWN, vcpu_current(), 0, "the guest powered off");
+	vm_end(arg, VM_SHUTDOWN, vcpu, pc, "the guest powered off");
 }
 
 static void add_node(struct vm *vm, const char *node, const char *compatible, struct gpa base,

@@ -105,10 +105,8 @@ int report_ending(struct vm *vm)
 	struct vm_ending *ending = &vm->ending;
 	char console[CONSOLE_BYTES];
 
-	/* All vCPUs stand still now: a panic's place can be asked for. */
+	/* What the guest still prints belongs to its last words; then it stands still. */
 	vm_pause(vm);
-	if (ending->reason == VM_PANIC && ending->vcpu >= 0 && !ending->pc)
-		ending->pc = arch_vcpu_pc(vm->vcpus.cpus[ending->vcpu].fd);
 	serial_tail(&vm->serial, CONSOLE_LINES, console, sizeof(console));
 	name_panic(ending, console);
 	log_ending(ending, console);

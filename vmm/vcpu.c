@@ -29,19 +29,19 @@
 #define PORT_KEYBOARD_COMMAND 0x64
 #define KEYBOARD_PULSE_RESET 0xfe
 
-static __thread struct kvm_run *this_run;
-static __thread int this_index = -1;
+static __thread struct vcpu *this_vcpu;
 
-int vcpu_current(void)
+int vcpu_current(uint64_t *out_pc)
 {
-	return this_index;
+	*out_pc = this_vcpu ? arch_vcpu_pc(this_vcpu->fd) : 0;
+	return this_vcpu ? (int)this_vcpu->index : -1;
 }
 
 static void on_kick(int signal)
 {
 	(void)signal;
-	if (this_run)
-		this_run->immediate_exit = 1;
+	if (this_vcpu)
+		this_vcpu->run->immediate_exit = 1;
 }
 
 static int install_kick(struct error *err)
@@ -232,8 +232,7 @@ static void *vcpu_main(void *arg)
 	struct vcpu *cpu = arg;
 	bool running = true;
 
-	this_run = cpu->run;
-	this_index = (int)cpu->index;
+	this_vcpu = cpu;
 	while (running) {
 		cpu->run->immediate_exit = 0;
 		if (atomic_load(&cpu->group->kicked) && !park(cpu))
@@ -247,7 +246,7 @@ static void *vcpu_main(void *arg)
 			pthread_cond_wait(&cpu->group->changed, &cpu->group->lock);
 		pthread_mutex_unlock(&cpu->group->lock);
 	}
-	this_run = NULL;
+	this_vcpu = NULL;
 	return NULL;
 }
 

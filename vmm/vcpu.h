@@ -64,8 +64,11 @@ int vcpu_group_init(struct vcpu_group *group, const struct kvm *kvm, unsigned co
 /* Starts all threads, paused when @paused. 0 or -errno; then vcpu_group_finish() cleans up. */
 int vcpu_group_start(struct vcpu_group *group, bool paused, struct error *err);
 
-/* The index of the vCPU whose thread calls, or -1 on any other thread. */
-int vcpu_current(void);
+/*
+ * The index of the vCPU whose thread calls, and where it is: for a register write, right behind the
+ * instruction that did it. On any other thread -1 and 0.
+ */
+int vcpu_current(uint64_t *out_pc);
 
 /* Takes every vCPU out of the guest and parks it; returns when all are parked. Idempotent. */
 void vcpu_group_pause(struct vcpu_group *group);
