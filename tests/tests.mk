@@ -52,6 +52,9 @@ unit_test_vmm_boot_params_LIBS := -lfdt
 unit_test_vmm_fdt_SRC := $(ARCH)/fdt.c
 unit_test_vmm_fdt_LIBS := -lfdt
 unit_test_vmm_cpuid_SRC := $(ARCH)/cpuid.c
+unit_test_vmm_ioapic_SRC := $(ARCH)/ioapic.c vmm/irq.c tests/unit/vmm_fake_kvm.c
+unit_test_vmm_ioapic_WRAP := ioctl
+unit_test_vmm_queue_SRC := vmm/virtio/queue.c vmm/memory.c
 unit_test_vmm_options_SRC := vmm/options.c
 unit_test_vmm_platform_SRC := vmm/platform.c
 
