@@ -236,8 +236,8 @@ static void write_queue(struct virtio_device *dev, uint64_t offset, uint32_t val
 		return;
 	switch (offset) {
 	case REG_QUEUE_NUM:
-		/* What doesn't fit 16 bits is kept as 0, which activation refuses. */
-		queue->setup.size = value <= UINT16_MAX ? (uint16_t)value : 0;
+		/* What exceeds QueueSizeMax is kept as 0, which activation refuses. */
+		queue->setup.size = value <= dev->ops->queue_size ? (uint16_t)value : 0;
 		break;
 	case REG_QUEUE_DESC_LOW:
 		set_low(&queue->setup.descriptors, value);
