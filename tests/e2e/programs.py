@@ -252,9 +252,9 @@ class Guest(Session):
         super().__init__(name)
         self.web = web
         self.options = options
-        self.started = None
+        self.started = None  # what `run` answered
         self.failed = None
-        self.loaded = None
+        self.loaded = None  # what the page reported of its place and size
         self.thread = None
 
     def begin(self):
@@ -263,9 +263,11 @@ class Guest(Session):
 
     def bring_up(self):
         try:
-            self.started = self.start("--relay", f"8000:{self.web.path}", "--page",
-                                      f"http://127.0.0.1:8000/?{self.name}", *self.options,
+            self.started = self.start("--relay", f"8000:{self.web.path}", *self.options,
                                       timeout=2 * PATIENCE).json()
+            cloche("wait", self.name, "--for", "browser", "--timeout", PATIENCE, status=0)
+            if "--page" not in self.options:
+                self.open(f"/?{self.name}")
             self.loaded = self.web.wait("load", query=f"?{self.name}")
         except Exception as error:  # pylint: disable=broad-except
             self.failed = error
@@ -289,7 +291,7 @@ class Guest(Session):
             raise Skip(f"the guest {self.name} did not come up: {error}") from error
 
     def origin(self):
-        """Where the page's top left corner is on the screen."""
+        """Where the page's top left corner is on the screen: below the browser's own bars."""
         load = self.loaded
         side = (load["outerWidth"] - load["innerWidth"]) // 2
         return load["screenX"] + side, load["screenY"] + load["outerHeight"] - load["innerHeight"]
@@ -304,12 +306,26 @@ class Guest(Session):
         return self.act("navigate", url=f"http://127.0.0.1:8000{path}")
 
     def open_test_page(self):
-        """The test page anew, with nothing typed or scrolled."""
+        """The test page anew, with nothing typed or scrolled. Returns the web's mark before it."""
         mark = self.web.mark()
         query = f"?{self.name}-{mark}"
         self.open(f"/{query}")
-        self.loaded = self.web.wait("load", mark, query=query)
+        loaded = self.web.wait("load", mark, query=query)
+        # A page may load before it knows its window; that hasn't moved meanwhile.
+        if loaded["outerWidth"]:
+            self.loaded = loaded
         return mark
+
+    def show_test_page(self):
+        """The test page, opened anew only if something else is shown. Returns a mark."""
+        if "/?" in self.agent("browser", op="state")["url"]:
+            return self.web.mark()
+        return self.open_test_page()
+
+    def keep(self, folder):
+        super().keep(folder)
+        with open(os.path.join(folder, "events.json"), "w", encoding="utf-8") as file:
+            json.dump(self.web.events, file, indent=0)
 
 
 def end_all():

@@ -50,7 +50,8 @@ def shared_guests(web):
     return {
         "main": programs.Guest("main", web, "--cpus", "2", "--mem", "5G"),
         "small": programs.Guest("small", web, "--cpus", "1", "--mem", "512M", "--size", "1024x768",
-                              "--guest-root", "--kernel", programs.image("bzImage")),
+                              "--guest-root", "--kernel", programs.image("bzImage"),
+                              "--page", "http://127.0.0.1:8000/?small"),
     }
 
 

@@ -39,7 +39,7 @@ def exec_tells_how_it_ended(guest):
     guest.exec("sh", "-c", "kill -9 $$", status=128 + 9)
     guest.exec("sh", "-c", "kill -TERM $$", status=128 + 15)
     contains(guest.exec("no-such-program", status=127).error, "no-such-program")
-    guest.exec("/etc/passwd", status=125)
+    contains(guest.exec("/etc/passwd", status=126).error, "Permission denied")
     guest.exec("true", options=["--cwd", "/no/such/folder"], status=127)
 
 
@@ -79,7 +79,7 @@ def exec_many_at_once(guest):
 @test(guest="main")
 def exec_is_unprivileged(guest):
     equal(guest.shell("id -u; id -g; id -G").split(), ["1000"] * 3, "the user and groups")
-    guest.shell("cat /etc/shadow 2>/dev/null", status=1)
+    guest.shell("ls /root 2>/dev/null", status=2)
     guest.shell("echo c 2>/dev/null >/proc/sysrq-trigger", status=2)
     result = guest.exec("id", options=["--root"], status=126)
     contains(result.error, "root")
@@ -126,7 +126,7 @@ def odd_files(guest):
     cloche("cp", f"{guest.name}:/tmp/empty", scratch("folder"), status=0)
     equal(os.path.getsize(scratch("folder/empty")), 0, "its size")
     contains(cloche("cp", f"{guest.name}:missing", scratch("x"), status=1).error, "missing")
-    contains(cloche("cp", f"{guest.name}:/tmp", scratch("x"), status=1).error, "/tmp")
+    contains(cloche("cp", f"{guest.name}:/tmp", scratch("x"), status=1).error, "no regular file")
     contains(cloche("cp", scratch("folder"), f"{guest.name}:x", status=2).error, "folder")
     cloche("cp", scratch("empty"), scratch("other"), status=2)
     guest.shell("head -c 4096 /dev/zero >/tmp/large")

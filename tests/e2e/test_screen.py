@@ -195,7 +195,7 @@ WRONG = [
     ('{"action":"wait"}', "duration: is missing"),
     ('{"action":"wait","duration":-1}', "0 to 100"), ('{"action":"wait","duration":"1"}', "0 to 100"),
     ('{"action":"navigate"}', "url: is missing"), ('{"action":"navigate","url":"here"}', "scheme"),
-    ('{"action":"navigate","url":"http://a b/"}', "space"),
+    ('{"action":"navigate","url":"http://a\\u0001b/"}', "control character"),
     ('{"action":"screenshot","file":"x"}', "no argument"),
 ]
 
@@ -221,7 +221,7 @@ def actions_that_only_look(guest):
 
 @test(guest="main")
 def freeze_shot_thaw(guest):
-    guest.open_test_page()
+    guest.show_test_page()
     guest.settle()
     before = cloche("--json", "shot", guest.name, picture("before.png"), status=0).json()
     cloche("freeze", guest.name, status=0)
