@@ -336,12 +336,14 @@ void control_note_death(struct control *control, const json_t *event)
 		return;
 	json_t *copy = json_deep_copy(event);
 	json_object_del(copy, "event");
+	/* The guest may report as many as it likes: the log too has only the first. */
+	if (json_array_size(control->deaths) == DEATHS_MAX) {
+		json_decref(copy);
+		return;
+	}
 	log_warn("guest: process %s died",
 	         json_string_value(json_object_get(copy, "process")) ?: "?");
-	if (json_array_size(control->deaths) < DEATHS_MAX)
-		json_array_append_new(control->deaths, copy);
-	else
-		json_decref(copy);
+	json_array_append_new(control->deaths, copy);
 }
 
 /* --- agent, screenshot, pause, resume, quit -------------------------------------------------- */
