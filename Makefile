@@ -15,6 +15,10 @@ HARDEN  ?= -fPIE -fstack-protector-strong -fcf-protection -U_FORTIFY_SOURCE -D_F
 SAN     ?=
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
            -Wimplicit-fallthrough -Wvla -Wformat=2 -Wconversion
+# KVM's ABI wants a header with its list behind it.
+ifneq ($(findstring clang,$(CC)),)
+WARN    += -Wno-gnu-variable-sized-type-not-at-end
+endif
 CFLAGS_ALL  = -std=gnu17 -D_GNU_SOURCE -DCLOCHE_VERSION='"$(VERSION)"' -I. $(OPT) $(WARN) $(HARDEN) \
               $(SAN) -MMD -MP $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)

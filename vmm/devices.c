@@ -45,9 +45,11 @@ static int create_vsock(struct vm *vm, const struct virtio_place *place,
 {
 	int ret = virtio_vsock_create(place, vm->config->cid, vm->config->vsock, out_dev, err);
 
-	if (ret == 0 && virtio_vsock_serve(*out_dev, PROTO_PORT_AGENT, agent_accept, vm->agent))
-		ASSERT(!"a fresh vsock has room for a service");
-	return ret;
+	if (ret)
+		return ret;
+	ret = virtio_vsock_serve(*out_dev, PROTO_PORT_AGENT, agent_accept, vm->agent);
+	ASSERT(ret == 0); /* a fresh vsock has room for a service */
+	return 0;
 }
 
 static int create_rng(struct vm *vm, const struct virtio_place *place,
