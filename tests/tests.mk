@@ -106,7 +106,7 @@ $(B)/obj/tests/native/guest/%.o: tests/native/guest/%.S
 $(B)/tests/native-guest: tests/native/guest/guest.ld $(NATIVE_GUEST_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
 		-Wl,-T,$< -o $@ $(NATIVE_GUEST_OBJ)
 
 NATIVE_PROGRAMS := $(B)/bin/cloche-vmm $(B)/tests/native-guest

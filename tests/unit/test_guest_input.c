@@ -132,8 +132,9 @@ static void test_chords_refused(void **state)
 		"a+b+c+d+e+f+g",
 		"\x07",
 		"\xff",
-		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-		"xxx",
+		("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		 "x"
+		 "xxx"),
 	};
 
 	(void)state;

@@ -69,7 +69,8 @@ static void test_routes(void **state)
 		{ "to all", 0x42, 0xffu << 24, true, 0xfeeff000, 0x42 },
 		{ "lowest priority", 0x43 | DELIVERY(1u), 0, true, 0xfee00008, 0x143 },
 		{ "logical", 0x44 | LOGICAL, 1u << 24, true, 0xfee01004, 0x44 },
-		{ "lowest, logical", 0x45 | LOGICAL | DELIVERY(1u), 3u << 24, true, 0xfee0300c, 0x145 },
+		{ "lowest, logical", 0x45 | LOGICAL | DELIVERY(1u), 3u << 24, true, 0xfee0300c,
+		  0x145 },
 		{ "level goes as an edge", 0x46 | LEVEL, 0, true, 0xfee00000, 0x46 },
 		{ "polarity is nobody's business", 0x47 | 0x2000, 0, true, 0xfee00000, 0x47 },
 		{ "reserved bits of the destination", 0x48, 0x01ffffff, true, 0xfee01000, 0x48 },
@@ -99,7 +100,8 @@ static void test_routes(void **state)
 
 				assert_row(rows[i].name, route->gsi == pin);
 				assert_row(rows[i].name, route->type == KVM_IRQ_ROUTING_MSI);
-				assert_row(rows[i].name, route->u.msi.address_lo == rows[i].address);
+				assert_row(rows[i].name,
+				           route->u.msi.address_lo == rows[i].address);
 				assert_row(rows[i].name, route->u.msi.address_hi == 0);
 				assert_row(rows[i].name, route->u.msi.data == rows[i].data);
 			}
@@ -160,7 +162,8 @@ static void test_odd_accesses(void **state)
 	ioapic_write(&ioapic, IOAPIC_REG_SELECT, 4, REDIRECTION(1u));
 	for (unsigned size = 1; size <= 8; size *= 2)
 		for (uint64_t offset = 0; offset + size <= IOAPIC_SIZE; offset += 3) {
-			if (size == 4 && (offset == IOAPIC_REG_SELECT || offset == IOAPIC_REG_WINDOW))
+			if (size == 4 &&
+			    (offset == IOAPIC_REG_SELECT || offset == IOAPIC_REG_WINDOW))
 				continue;
 			ioapic_write(&ioapic, offset, size, 0x42);
 			assert_int_equal(ioapic_read(&ioapic, offset, size), 0);

@@ -28,7 +28,8 @@ static int setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
 
-	if (!bed || guest_memory_init(&bed->memory, RAM, GPA(3ull << 30), GPA(4ull << 30), &bed->err) ||
+	if (!bed ||
+	    guest_memory_init(&bed->memory, RAM, GPA(3ull << 30), GPA(4ull << 30), &bed->err) ||
 	    guest_memory_add(&bed->memory, GPA(IMAGE_AT), sizeof(bed->image), bed->image, false))
 		return -1;
 	virtqueue_init(&bed->queue, &bed->memory, "unit", 3);
@@ -83,12 +84,16 @@ static void test_activation(void **state)
 		{ "descriptors outside", 8, RAM, 0x2000, 0x3000, "Q2: a ring lies outside RAM" },
 		{ "avail outside", 8, 0x1000, RAM, 0x3000, "Q2: a ring lies outside RAM" },
 		{ "used outside", 8, 0x1000, 0x2000, RAM, "Q2: a ring lies outside RAM" },
-		{ "descriptors over the end", 8, RAM - 8 * 16 + 16, 0x2000, 0x3000, "Q2: a ring lies" },
+		{ "descriptors over the end", 8, RAM - 8 * 16 + 16, 0x2000, 0x3000,
+		  "Q2: a ring lies" },
 		{ "avail over the end", 8, 0x1000, RAM - 4, 0x3000, "Q2: a ring lies outside RAM" },
-		{ "used over the end by its event", 8, 0x1000, 0x2000, RAM - 68, "Q2: a ring lies" },
+		{ "used over the end by its event", 8, 0x1000, 0x2000, RAM - 68,
+		  "Q2: a ring lies" },
 		{ "used at the end", 8, 0x1000, 0x2000, RAM - 72, NULL },
-		{ "at the top of the address space", 8, UINT64_MAX - 15, 0x2000, 0x3000, "Q2: a ring lies" },
-		{ "used in read-only memory", 8, 0x1000, 0x2000, IMAGE_AT, "Q2: a ring lies outside RAM" },
+		{ "at the top of the address space", 8, UINT64_MAX - 15, 0x2000, 0x3000,
+		  "Q2: a ring lies" },
+		{ "used in read-only memory", 8, 0x1000, 0x2000, IMAGE_AT,
+		  "Q2: a ring lies outside RAM" },
 		{ "rings that are only read, there", 8, IMAGE_AT, IMAGE_AT + 0x100, 0x3000, NULL },
 		{ "used over descriptors", 8, 0x1000, 0x2000, 0x1040, "Q2: rings overlap" },
 		{ "used over avail", 8, 0x1000, 0x2000, 0x2008, "Q2: rings overlap" },
@@ -101,14 +106,16 @@ static void test_activation(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		bed->err = (struct error){ 0 };
 		virtqueue_init(&bed->queue, &bed->memory, "unit", 3);
-		bed->queue.setup = (struct virtqueue_setup){ rows[i].size, GPA(rows[i].desc),
-			                                     GPA(rows[i].avail), GPA(rows[i].used) };
+		bed->queue.setup =
+			(struct virtqueue_setup){ rows[i].size, GPA(rows[i].desc),
+			                          GPA(rows[i].avail), GPA(rows[i].used) };
 		int ret = virtqueue_activate(&bed->queue, &bed->err);
 		assert_row(rows[i].name, ret == (rows[i].rule ? -EINVAL : 0));
 		assert_row(rows[i].name, bed->queue.active == !rows[i].rule);
 		assert_row(rows[i].name, bed->queue.broken == !!rows[i].rule);
 		if (rows[i].rule) {
-			assert_row(rows[i].name, strstr(bed->err.msg, "unit queue 3: ") == bed->err.msg);
+			assert_row(rows[i].name,
+			           strstr(bed->err.msg, "unit queue 3: ") == bed->err.msg);
 			assert_row(rows[i].name, strstr(bed->err.msg, rows[i].rule));
 			assert_row(rows[i].name, pop(bed) == 0);
 		}
@@ -307,7 +314,8 @@ RULE(wraps, ring_describe(r, 0, UINT64_MAX - 3, 8, 0, 0))
 RULE(huge, ring_describe(r, 0, 0, UINT32_MAX, 0, 0))
 RULE(write_read_only, ring_describe(r, 0, IMAGE_AT, 4, RING_F_WRITE, 0))
 RULE(write_used, ring_describe(r, 0, r->setup.device.value, 4, RING_F_WRITE, 0))
-RULE(write_used_event, ring_describe(r, 0, r->setup.device.value + 4 + 8 * SIZE, 2, RING_F_WRITE, 0))
+RULE(write_used_event,
+     ring_describe(r, 0, r->setup.device.value + 4 + 8 * SIZE, 2, RING_F_WRITE, 0))
 RULE(read_used, ring_describe(r, 0, r->setup.device.value - 1, 2, 0, 0))
 RULE(around_used, ring_describe(r, 0, 0, (uint32_t)RAM, 0, 0))
 RULE(readable_behind, ring_describe(r, 0, BUFFERS, 4, RING_F_NEXT | RING_F_WRITE, 2))
@@ -386,13 +394,15 @@ static void test_more_than_4_gib(void **state)
 		struct error err = { 0 };
 		struct ring ring;
 
-		assert_int_equal(guest_memory_init(&memory, 256 * MIB, GPA(3ull << 30), GPA(4ull << 30),
-		                                   &err), 0);
+		assert_int_equal(guest_memory_init(&memory, 256 * MIB, GPA(3ull << 30),
+		                                   GPA(4ull << 30), &err),
+		                 0);
 		virtqueue_init(&queue, &memory, "unit", 0);
 		ring_init(&ring, &memory, RING_AT, 64);
 		queue.setup = ring.setup;
 		for (uint16_t i = 0; i < 64; i++)
-			ring_describe(&ring, i, 128 * MIB, part, flags[f] | RING_F_NEXT, (uint16_t)(i + 1));
+			ring_describe(&ring, i, 128 * MIB, part, flags[f] | RING_F_NEXT,
+			              (uint16_t)(i + 1));
 		ring.desc[30].flags = (uint16_t)flags[f]; /* 31 parts: below 4 GiB */
 		ring_offer(&ring, 0);
 		assert_int_equal(virtqueue_activate(&queue, &err), 0);
@@ -445,13 +455,20 @@ int main(void)
 {
 #define QUEUE_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		QUEUE_TEST(test_activation),       QUEUE_TEST(test_activated_twice),
-		QUEUE_TEST(test_frozen_by_activation), QUEUE_TEST(test_empty),
-		QUEUE_TEST(test_chain),            QUEUE_TEST(test_longest_chain),
-		QUEUE_TEST(test_unpop),            QUEUE_TEST(test_interrupt_flag),
-		QUEUE_TEST(test_indices_wrap),     QUEUE_TEST(test_changed_after_pop),
-		QUEUE_TEST(test_broken_chains),    QUEUE_TEST(test_more_than_4_gib),
-		QUEUE_TEST(test_same_head_twice),  QUEUE_TEST(test_buffer_over_own_rings),
+		QUEUE_TEST(test_activation),
+		QUEUE_TEST(test_activated_twice),
+		QUEUE_TEST(test_frozen_by_activation),
+		QUEUE_TEST(test_empty),
+		QUEUE_TEST(test_chain),
+		QUEUE_TEST(test_longest_chain),
+		QUEUE_TEST(test_unpop),
+		QUEUE_TEST(test_interrupt_flag),
+		QUEUE_TEST(test_indices_wrap),
+		QUEUE_TEST(test_changed_after_pop),
+		QUEUE_TEST(test_broken_chains),
+		QUEUE_TEST(test_more_than_4_gib),
+		QUEUE_TEST(test_same_head_twice),
+		QUEUE_TEST(test_buffer_over_own_rings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

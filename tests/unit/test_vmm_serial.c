@@ -250,11 +250,13 @@ static void test_no_file(void **state)
 	}
 	/* A link is not followed, whoever made it. */
 	assert_int_equal(symlink("/tmp/cloche-unit-elsewhere", bed->path), 0);
-	assert_int_equal(serial_init(&bed->serial, bed->loop, &bed->irq, bed->path, &bed->err), -ELOOP);
+	assert_int_equal(serial_init(&bed->serial, bed->loop, &bed->irq, bed->path, &bed->err),
+	                 -ELOOP);
 	/* A pipe that nobody reads. */
 	unlink(bed->path);
 	assert_int_equal(mkfifo(bed->path, 0600), 0);
-	assert_int_equal(serial_init(&bed->serial, bed->loop, &bed->irq, bed->path, &bed->err), -ENXIO);
+	assert_int_equal(serial_init(&bed->serial, bed->loop, &bed->irq, bed->path, &bed->err),
+	                 -ENXIO);
 }
 
 /* With nobody draining, the newest bytes stay, the oldest are counted as lost. */
@@ -381,11 +383,16 @@ int main(void)
 {
 #define SERIAL_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		SERIAL_TEST(test_registers),     SERIAL_TEST(test_odd_accesses),
-		SERIAL_TEST(test_transmit_interrupt), SERIAL_TEST(test_file),
-		SERIAL_TEST(test_discard),       SERIAL_TEST(test_no_file),
-		SERIAL_TEST(test_ring_overflow), SERIAL_TEST(test_file_is_bounded),
-		SERIAL_TEST(test_pipe),          SERIAL_TEST(test_tail),
+		SERIAL_TEST(test_registers),
+		SERIAL_TEST(test_odd_accesses),
+		SERIAL_TEST(test_transmit_interrupt),
+		SERIAL_TEST(test_file),
+		SERIAL_TEST(test_discard),
+		SERIAL_TEST(test_no_file),
+		SERIAL_TEST(test_ring_overflow),
+		SERIAL_TEST(test_file_is_bounded),
+		SERIAL_TEST(test_pipe),
+		SERIAL_TEST(test_tail),
 		cmocka_unit_test(test_finish_of_nothing),
 	};
 

@@ -62,13 +62,20 @@ static void on_config_read(struct virtio_device *dev, size_t offset, void *out, 
 {
 	(void)dev;
 	assert_true(offset + size <= CONFIG_SIZE);
-	memcpy(out, "abcde" + offset, size);
+	memcpy(out, &"abcde"[offset], size);
 }
 
 static const struct virtio_ops unit_ops = {
-	.name = "unit", .device_id = 99, .features = 0x30, .queue_count = 2, .queue_size = QUEUE_MAX,
-	.config_size = CONFIG_SIZE, .config_read = on_config_read, .activated = on_activated,
-	.notified = on_notified, .reset = on_reset,
+	.name = "unit",
+	.device_id = 99,
+	.features = 0x30,
+	.queue_count = 2,
+	.queue_size = QUEUE_MAX,
+	.config_size = CONFIG_SIZE,
+	.config_read = on_config_read,
+	.activated = on_activated,
+	.notified = on_notified,
+	.reset = on_reset,
 };
 
 struct bed {
@@ -82,8 +89,11 @@ struct bed {
 
 static struct virtio_place place_of(const struct bed *bed)
 {
-	return (struct virtio_place){ .memory = &bed->memory, .loop = bed->loop, .vm_fd = FAKE_VM_FD,
-		                      .base = GPA(BASE), .pin = PIN };
+	return (struct virtio_place){ .memory = &bed->memory,
+		                      .loop = bed->loop,
+		                      .vm_fd = FAKE_VM_FD,
+		                      .base = GPA(BASE),
+		                      .pin = PIN };
 }
 
 static int setup(void **state)
@@ -242,12 +252,17 @@ static void test_config_space(void **state)
 		unsigned offset, size;
 		uint64_t value;
 	} rows[] = {
-		{ "a byte", 0, 1, 'a' },          { "the last byte", 4, 1, 'e' },
-		{ "two", 1, 2, 0x6362 },          { "four", 0, 4, 0x64636261 },
+		{ "a byte", 0, 1, 'a' },
+		{ "the last byte", 4, 1, 'e' },
+		{ "two", 1, 2, 0x6362 },
+		{ "four", 0, 4, 0x64636261 },
 		{ "four, misaligned", 1, 4, 0x65646362 },
-		{ "past the end", 5, 1, 0 },      { "over the end", 4, 2, 0 },
-		{ "four over the end", 2, 4, 0 }, { "eight", 0, 8, 0 },
-		{ "far", 0xe00, 4, 0 },           { "the last of the page", 0xefc, 4, 0 },
+		{ "past the end", 5, 1, 0 },
+		{ "over the end", 4, 2, 0 },
+		{ "four over the end", 2, 4, 0 },
+		{ "eight", 0, 8, 0 },
+		{ "far", 0xe00, 4, 0 },
+		{ "the last of the page", 0xefc, 4, 0 },
 	};
 	struct bed *bed = *state;
 
@@ -255,9 +270,11 @@ static void test_config_space(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		uint64_t at = REG_CONFIG + rows[i].offset;
 
-		assert_row(rows[i].name, virtio_mmio_read(bed->dev, at, rows[i].size) == rows[i].value);
+		assert_row(rows[i].name,
+		           virtio_mmio_read(bed->dev, at, rows[i].size) == rows[i].value);
 		virtio_mmio_write(bed->dev, at, rows[i].size, UINT64_MAX);
-		assert_row(rows[i].name, virtio_mmio_read(bed->dev, at, rows[i].size) == rows[i].value);
+		assert_row(rows[i].name,
+		           virtio_mmio_read(bed->dev, at, rows[i].size) == rows[i].value);
 	}
 }
 
@@ -298,9 +315,11 @@ static void test_status_order(void **state)
 	} steps[] = {
 		{ "DRIVER_OK alone", STATUS_DRIVER_OK, 0 },
 		{ "FEATURES_OK without VERSION_1", STATUS_FEATURES_OK, 0 },
-		{ "DRIVER_OK with a refused FEATURES_OK", STATUS_DRIVER_OK | STATUS_FEATURES_OK, 0 },
+		{ "DRIVER_OK with a refused FEATURES_OK", STATUS_DRIVER_OK | STATUS_FEATURES_OK,
+		  0 },
 		{ "ACKNOWLEDGE", STATUS_ACKNOWLEDGE, STATUS_ACKNOWLEDGE },
-		{ "bits that are none of the driver's", STATUS_NEEDS_RESET | 0xffffff30, STATUS_ACKNOWLEDGE },
+		{ "bits that are none of the driver's", STATUS_NEEDS_RESET | 0xffffff30,
+		  STATUS_ACKNOWLEDGE },
 		{ "bits can't be taken back", STATUS_DRIVER, STATUS_ACKNOWLEDGE | STATUS_DRIVER },
 		{ "FAILED", STATUS_FAILED, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED },
 		{ "reset", 0, 0 },
@@ -345,7 +364,8 @@ static void test_features(void **state)
 		set(bed, REG_DRIVER_FEATURES_SEL, 2);
 		set(bed, REG_DRIVER_FEATURES, UINT32_MAX);
 		set(bed, REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
-		assert_row(rows[i].name, !!(get(bed, REG_STATUS) & STATUS_FEATURES_OK) == rows[i].accepted);
+		assert_row(rows[i].name,
+		           !!(get(bed, REG_STATUS) & STATUS_FEATURES_OK) == rows[i].accepted);
 	}
 	/* Once they are settled nothing changes them. */
 	set(bed, REG_STATUS, 0);
@@ -395,12 +415,9 @@ static void test_bad_queues(void **state)
 		uint32_t size;
 		uint64_t desc;
 	} rows[] = {
-		{ "size 0", 0, RING_AT },
-		{ "size 3", 3, RING_AT },
-		{ "too large", 512, RING_AT },
-		{ "16 bits cut off it", 0x10008, RING_AT },
-		{ "outside RAM", 8, RAM },
-		{ "high half", 8, 1ull << 32 | RING_AT },
+		{ "size 0", 0, RING_AT },         { "size 3", 3, RING_AT },
+		{ "too large", 512, RING_AT },    { "16 bits cut off it", 0x10008, RING_AT },
+		{ "outside RAM", 8, RAM },        { "high half", 8, 1ull << 32 | RING_AT },
 		{ "misaligned", 8, RING_AT + 8 },
 	};
 	struct bed *bed = *state;
@@ -562,7 +579,9 @@ static void test_rng(void **state)
 	static const struct {
 		const char *name;
 		uint32_t size, written;
-	} rows[] = { { "a byte", 1, 1 }, { "256", 256, 256 }, { "more than a chunk", 257, 256 },
+	} rows[] = { { "a byte", 1, 1 },
+		     { "256", 256, 256 },
+		     { "more than a chunk", 257, 256 },
 		     { "a huge request", 1u << 20, 256 } };
 	struct bed *bed = *state;
 
@@ -573,8 +592,8 @@ static void test_rng(void **state)
 		ring_offer(&bed->rings[0], 0);
 		notify(bed, 0);
 		assert_row(rows[i].name, *bed->rings[0].used_idx == i + 1);
-		assert_row(rows[i].name,
-		           ring_used_before(&bed->rings[0], (uint16_t)(i + 1)).len == rows[i].written);
+		assert_row(rows[i].name, ring_used_before(&bed->rings[0], (uint16_t)(i + 1)).len ==
+		                                 rows[i].written);
 		assert_row(rows[i].name, bed->memory.ram[BUFFERS + rows[i].written - 1] == 0x5a);
 		assert_row(rows[i].name, bed->memory.ram[BUFFERS + rows[i].written] == 0);
 		assert_row(rows[i].name, fake_kvm_edges(&bed->dev->irq) == 1);
@@ -636,7 +655,8 @@ static void test_pmem(void **state)
 	struct bed *bed = *state;
 	const struct virtio_place place = place_of(bed);
 
-	assert_int_equal(virtio_pmem_create(&place, GPA(5ull << 30), 4 * MIB, &bed->dev, &bed->err), 0);
+	assert_int_equal(virtio_pmem_create(&place, GPA(5ull << 30), 4 * MIB, &bed->dev, &bed->err),
+	                 0);
 	assert_int_equal(get(bed, REG_DEVICE_ID), DEVICE_PMEM);
 	assert_int_equal(virtio_mmio_read(bed->dev, REG_CONFIG, 8), 5ull << 30);
 	assert_int_equal(virtio_mmio_read(bed->dev, REG_CONFIG + 8, 8), 4 * MIB);
@@ -649,11 +669,12 @@ static void test_pmem(void **state)
 		memcpy(bed->memory.ram + BUFFERS, &rows[i].type, 4);
 		memset(bed->memory.ram + BUFFERS + 256, 0, 64);
 		ring_describe(&bed->rings[0], 0, BUFFERS, rows[i].type_size, RING_F_NEXT, 1);
-		ring_describe(&bed->rings[0], 1, BUFFERS + 256, rows[i].answer_size, RING_F_WRITE, 0);
+		ring_describe(&bed->rings[0], 1, BUFFERS + 256, rows[i].answer_size, RING_F_WRITE,
+		              0);
 		ring_offer(&bed->rings[0], 0);
 		notify(bed, 0);
-		assert_row(rows[i].name,
-		           ring_used_before(&bed->rings[0], (uint16_t)(i + 1)).len == rows[i].written);
+		assert_row(rows[i].name, ring_used_before(&bed->rings[0], (uint16_t)(i + 1)).len ==
+		                                 rows[i].written);
 		memcpy(&answer, bed->memory.ram + BUFFERS + 256, 4);
 		assert_row(rows[i].name, answer == rows[i].answer);
 	}
@@ -670,15 +691,24 @@ int main(void)
 {
 #define MMIO_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		MMIO_TEST(test_constants),          MMIO_TEST(test_queue_select),
-		MMIO_TEST(test_config_space),       MMIO_TEST(test_odd_accesses),
-		MMIO_TEST(test_status_order),       MMIO_TEST(test_features),
-		MMIO_TEST(test_ready_needs_features), MMIO_TEST(test_writes_after_ready),
-		MMIO_TEST(test_bad_queues),         MMIO_TEST(test_queue_above_device_limit),
-		MMIO_TEST(test_notifications),      MMIO_TEST(test_interrupts),
-		MMIO_TEST(test_reset),              MMIO_TEST(test_kvm_says_no),
-		MMIO_TEST(test_rng),                MMIO_TEST(test_rng_broken_driver),
-		MMIO_TEST(test_turns),              MMIO_TEST(test_pmem),
+		MMIO_TEST(test_constants),
+		MMIO_TEST(test_queue_select),
+		MMIO_TEST(test_config_space),
+		MMIO_TEST(test_odd_accesses),
+		MMIO_TEST(test_status_order),
+		MMIO_TEST(test_features),
+		MMIO_TEST(test_ready_needs_features),
+		MMIO_TEST(test_writes_after_ready),
+		MMIO_TEST(test_bad_queues),
+		MMIO_TEST(test_queue_above_device_limit),
+		MMIO_TEST(test_notifications),
+		MMIO_TEST(test_interrupts),
+		MMIO_TEST(test_reset),
+		MMIO_TEST(test_kvm_says_no),
+		MMIO_TEST(test_rng),
+		MMIO_TEST(test_rng_broken_driver),
+		MMIO_TEST(test_turns),
+		MMIO_TEST(test_pmem),
 		cmocka_unit_test(test_destroy_nothing),
 	};
 

@@ -38,10 +38,10 @@ struct bed {
 	struct loop *loop;
 	struct virtio_device *dev;
 	struct ring rings[3];
-	uint16_t rx_seen;     /* used elements of RX looked at */
-	uint32_t rx_size;     /* of each buffer that is offered */
+	uint16_t rx_seen; /* used elements of RX looked at */
+	uint32_t rx_size; /* of each buffer that is offered */
 	char dir[32], path[48];
-	int service_fd;       /* what the service was handed last */
+	int service_fd; /* what the service was handed last */
 	unsigned services;
 	struct vsock_packet packet; /* received last */
 	const uint8_t *data;        /* its data */
@@ -72,8 +72,11 @@ static int setup(void **state)
 	    guest_memory_init(&bed->memory, 64u << 20, GPA(3ull << 30), GPA(4ull << 30), &bed->err))
 		return -1;
 	snprintf(bed->path, sizeof(bed->path), "%s/sock", bed->dir);
-	struct virtio_place place = { .memory = &bed->memory, .loop = bed->loop, .vm_fd = FAKE_VM_FD,
-		                      .base = GPA(BASE), .pin = 5 };
+	struct virtio_place place = { .memory = &bed->memory,
+		                      .loop = bed->loop,
+		                      .vm_fd = FAKE_VM_FD,
+		                      .base = GPA(BASE),
+		                      .pin = 5 };
 	if (virtio_vsock_create(&place, GUEST_CID, bed->path, &bed->dev, &bed->err) ||
 	    virtio_vsock_serve(bed->dev, HOST_PORT, on_service, bed))
 		return -1;
@@ -142,14 +145,18 @@ static bool needs_reset(struct bed *bed)
 
 static struct vsock_packet packet_of(enum vsock_op op)
 {
-	return (struct vsock_packet){ .src_cid = GUEST_CID, .dst_cid = VSOCK_HOST_CID,
-		                      .src_port = GUEST_PORT, .dst_port = HOST_PORT,
-		                      .type = VSOCK_TYPE_STREAM, .op = (uint16_t)op,
+	return (struct vsock_packet){ .src_cid = GUEST_CID,
+		                      .dst_cid = VSOCK_HOST_CID,
+		                      .src_port = GUEST_PORT,
+		                      .dst_port = HOST_PORT,
+		                      .type = VSOCK_TYPE_STREAM,
+		                      .op = (uint16_t)op,
 		                      .buf_alloc = 65536 };
 }
 
 /* Sends header and data as two descriptors, and waits until the device has taken them. */
-static void send_data(struct bed *bed, const struct vsock_packet *p, const void *data, uint32_t size)
+static void send_data(struct bed *bed, const struct vsock_packet *p, const void *data,
+                      uint32_t size)
 {
 	struct ring *tx = &bed->rings[TX];
 	uint16_t used = *tx->used_idx;
@@ -417,10 +424,13 @@ static void test_wrong_addresses(void **state)
 		const char *name;
 		uint64_t src, dst;
 	} rows[] = {
-		{ "spoofed source", GUEST_CID + 1, 2 }, { "the host's own", 2, 2 },
+		{ "spoofed source", GUEST_CID + 1, 2 },
+		{ "the host's own", 2, 2 },
 		{ "source with high bits", 1ull << 32 | GUEST_CID, 2 },
-		{ "to another guest", GUEST_CID, 7 },   { "to itself", GUEST_CID, GUEST_CID },
-		{ "to any", GUEST_CID, UINT32_MAX },    { "to the hypervisor", GUEST_CID, 0 },
+		{ "to another guest", GUEST_CID, 7 },
+		{ "to itself", GUEST_CID, GUEST_CID },
+		{ "to any", GUEST_CID, UINT32_MAX },
+		{ "to the hypervisor", GUEST_CID, 0 },
 	};
 	struct bed *bed = *state;
 
@@ -671,7 +681,8 @@ static void test_no_receive_buffers(void **state)
 
 	start(bed, 0);
 	for (unsigned i = 0; i < 200; i++)
-		send_op(bed, VSOCK_OP_RW); /* no such stream: resets, of which only so many are kept */
+		send_op(bed,
+		        VSOCK_OP_RW); /* no such stream: resets, of which only so many are kept */
 	assert_false(needs_reset(bed));
 	for (uint16_t i = 0; i < QUEUE_SIZE; i++)
 		offer_rx(bed, i);
@@ -776,7 +787,9 @@ static void test_bulk(void **state)
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i % 251);
 	while (received < 1000000) {
-		ssize_t n = sent < 1000000 ? send(bed->service_fd, data + sent % 251, 50000, MSG_DONTWAIT) : 0;
+		ssize_t n = sent < 1000000
+		                    ? send(bed->service_fd, data + sent % 251, 50000, MSG_DONTWAIT)
+		                    : 0;
 		if (n > 0)
 			sent += (size_t)n;
 		while (receive(bed)) {
@@ -791,8 +804,11 @@ static void test_bulk(void **state)
 static void test_creation(void **state)
 {
 	struct bed *bed = *state;
-	struct virtio_place place = { .memory = &bed->memory, .loop = bed->loop, .vm_fd = FAKE_VM_FD,
-		                      .base = GPA(BASE + 0x1000), .pin = 6 };
+	struct virtio_place place = { .memory = &bed->memory,
+		                      .loop = bed->loop,
+		                      .vm_fd = FAKE_VM_FD,
+		                      .base = GPA(BASE + 0x1000),
+		                      .pin = 6 };
 	struct virtio_device *dev = NULL;
 
 	/* The path is taken: by ourselves. It isn't removed by the loser. */
@@ -815,17 +831,27 @@ int main(void)
 {
 #define VSOCK_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		VSOCK_TEST(test_identity),         VSOCK_TEST(test_service),
-		VSOCK_TEST(test_guest_to_host_socket), VSOCK_TEST(test_host_to_guest),
-		VSOCK_TEST(test_host_refused),     VSOCK_TEST(test_host_garbage),
-		VSOCK_TEST(test_host_too_early),   VSOCK_TEST(test_wrong_addresses),
-		VSOCK_TEST(test_no_such_stream),   VSOCK_TEST(test_stream_lies),
-		VSOCK_TEST(test_more_than_its_credit), VSOCK_TEST(test_guest_credit),
-		VSOCK_TEST(test_header_in_pieces), VSOCK_TEST(test_small_receive_buffers),
-		VSOCK_TEST(test_half_close),       VSOCK_TEST(test_guest_closes),
+		VSOCK_TEST(test_identity),
+		VSOCK_TEST(test_service),
+		VSOCK_TEST(test_guest_to_host_socket),
+		VSOCK_TEST(test_host_to_guest),
+		VSOCK_TEST(test_host_refused),
+		VSOCK_TEST(test_host_garbage),
+		VSOCK_TEST(test_host_too_early),
+		VSOCK_TEST(test_wrong_addresses),
+		VSOCK_TEST(test_no_such_stream),
+		VSOCK_TEST(test_stream_lies),
+		VSOCK_TEST(test_more_than_its_credit),
+		VSOCK_TEST(test_guest_credit),
+		VSOCK_TEST(test_header_in_pieces),
+		VSOCK_TEST(test_small_receive_buffers),
+		VSOCK_TEST(test_half_close),
+		VSOCK_TEST(test_guest_closes),
 		VSOCK_TEST(test_no_receive_buffers),
-		VSOCK_TEST(test_reset_drops_all),  VSOCK_TEST(test_reset_and_on),
-		VSOCK_TEST(test_too_many_connections), VSOCK_TEST(test_bulk),
+		VSOCK_TEST(test_reset_drops_all),
+		VSOCK_TEST(test_reset_and_on),
+		VSOCK_TEST(test_too_many_connections),
+		VSOCK_TEST(test_bulk),
 		VSOCK_TEST(test_creation),
 	};
 

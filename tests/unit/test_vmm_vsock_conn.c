@@ -27,7 +27,8 @@ static void open_conn(struct bed *bed, enum vsock_state state)
 {
 	int pair[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+	                 0);
 	bed->peer = pair[1];
 	bed->conn = vsock_conn_create(bed->loop, bed, pair[0], state);
 	assert_non_null(bed->conn);
@@ -308,7 +309,8 @@ static void test_guest_ends_at_once(void **state)
 	struct bed *bed = *state;
 
 	assert_false(vsock_conn_guest_shutdown(bed->conn, 0));
-	assert_false(vsock_conn_guest_shutdown(bed->conn, 0xfffffffc)); /* no flags of the standard */
+	assert_false(
+		vsock_conn_guest_shutdown(bed->conn, 0xfffffffc)); /* no flags of the standard */
 	while (bed->conn->buffer_used == 0)
 		assert_int_equal(guest_sends(bed, data, sizeof(data)), 0);
 	assert_false(vsock_conn_guest_shutdown(bed->conn, VSOCK_CLOSED));
@@ -390,8 +392,11 @@ static void test_connect_lines(void **state)
 		assert_int_equal(write(bed->peer, rows[i].line, strlen(rows[i].line)),
 		                 strlen(rows[i].line));
 		int got = vsock_conn_read_connect(bed->conn, &port);
-		assert_row(rows[i].line, got == (rows[i].port >= 0 ? 1 : rows[i].port == -2 ? 0 : -EPROTO));
-		assert_row(rows[i].line, port == (rows[i].port >= 0 ? (uint32_t)rows[i].port : 7777));
+		assert_row(rows[i].line, got == (rows[i].port >= 0    ? 1
+		                                 : rows[i].port == -2 ? 0
+		                                                      : -EPROTO));
+		assert_row(rows[i].line,
+		           port == (rows[i].port >= 0 ? (uint32_t)rows[i].port : 7777));
 	}
 }
 
@@ -444,13 +449,20 @@ int main(void)
 {
 #define CONN_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CONN_TEST(test_straight_through),    CONN_TEST(test_slow_reader),
-		CONN_TEST(test_credit_of_the_guest), CONN_TEST(test_credit_is_told),
-		CONN_TEST(test_host_gone),           CONN_TEST(test_credit_of_the_host),
-		CONN_TEST(test_to_guest),            CONN_TEST(test_host_ends),
-		CONN_TEST(test_guest_ends),          CONN_TEST(test_guest_ends_at_once),
-		CONN_TEST(test_watch),               CONN_TEST(test_connect_lines),
-		CONN_TEST(test_connect_with_nul),    CONN_TEST(test_connect_in_pieces),
+		CONN_TEST(test_straight_through),
+		CONN_TEST(test_slow_reader),
+		CONN_TEST(test_credit_of_the_guest),
+		CONN_TEST(test_credit_is_told),
+		CONN_TEST(test_host_gone),
+		CONN_TEST(test_credit_of_the_host),
+		CONN_TEST(test_to_guest),
+		CONN_TEST(test_host_ends),
+		CONN_TEST(test_guest_ends),
+		CONN_TEST(test_guest_ends_at_once),
+		CONN_TEST(test_watch),
+		CONN_TEST(test_connect_lines),
+		CONN_TEST(test_connect_with_nul),
+		CONN_TEST(test_connect_in_pieces),
 		CONN_TEST(test_connect_and_gone),
 	};
 

@@ -26,13 +26,15 @@ static void remember(unsigned long request, const void *arg)
 		break;
 	case KVM_IOEVENTFD:
 		assert_true(fake_kvm.ioeventfds < FAKE_IOEVENTFDS_MAX);
-		memcpy(&fake_kvm.ioeventfd[fake_kvm.ioeventfds++], arg, sizeof(struct kvm_ioeventfd));
+		memcpy(&fake_kvm.ioeventfd[fake_kvm.ioeventfds++], arg,
+		       sizeof(struct kvm_ioeventfd));
 		break;
 	case KVM_SET_GSI_ROUTING:
 		assert_true(routing->nr <= FAKE_ROUTES_MAX);
 		fake_kvm.routings++;
 		fake_kvm.route_count = routing->nr;
-		memcpy(fake_kvm.routes, routing->entries, routing->nr * sizeof(routing->entries[0]));
+		memcpy(fake_kvm.routes, routing->entries,
+		       routing->nr * sizeof(routing->entries[0]));
 		break;
 	default:
 		fail_msg("the fake VM knows no ioctl 0x%lx", request);

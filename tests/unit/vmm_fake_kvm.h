@@ -19,7 +19,7 @@
 #define FAKE_IOEVENTFDS_MAX 16
 
 struct fake_kvm {
-	unsigned long refused; /* the request that fails with ENOSPC; 0: none */
+	unsigned long refused;                 /* the request that fails with ENOSPC; 0: none */
 	unsigned irqfds, ioeventfds, routings; /* how often each was asked for */
 	struct kvm_ioeventfd ioeventfd[FAKE_IOEVENTFDS_MAX];
 	unsigned route_count; /* the routes as they were set last */

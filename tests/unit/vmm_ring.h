@@ -28,7 +28,7 @@ struct ring_used {
 struct ring {
 	uint16_t size;
 	struct virtqueue_setup setup;
-	struct ring_desc *desc;    /* borrowed: guest memory, as all below */
+	struct ring_desc *desc; /* borrowed: guest memory, as all below */
 	uint16_t *avail_flags, *avail_idx, *avail_ring;
 	uint16_t *used_flags, *used_idx;
 	struct ring_used *used_ring;
@@ -43,7 +43,8 @@ static inline void ring_init(struct ring *ring, const struct guest_memory *memor
 
 	*ring = (struct ring){ .size = size, .setup = { size, GPA(base), GPA(avail), GPA(used) } };
 	ring->desc = guest_memory_at(memory, GPA(base), (uint64_t)size * 16, GUEST_WRITE);
-	ring->avail_flags = guest_memory_at(memory, GPA(avail), 6 + (uint64_t)size * 2, GUEST_WRITE);
+	ring->avail_flags =
+		guest_memory_at(memory, GPA(avail), 6 + (uint64_t)size * 2, GUEST_WRITE);
 	ring->used_flags = guest_memory_at(memory, GPA(used), 6 + (uint64_t)size * 8, GUEST_WRITE);
 	assert_true(ring->desc && ring->avail_flags && ring->used_flags);
 	memset(ring->desc, 0, (size_t)size * 16);
