@@ -16,6 +16,7 @@ import traceback
 # Nothing here is about speed: in an emulated machine all takes some twenty times as long. These
 # limits, in seconds, only end what will never come.
 PATIENCE = 240
+EVENT_LIMIT = 90  # what a page reports of a click or a key
 TEST_LIMIT = 400
 
 TESTS = []

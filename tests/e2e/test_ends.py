@@ -39,15 +39,23 @@ def check_dead(session, why, reason, status):
     return report
 
 
+def end_by_kill(session, pid):
+    answer = cloche("--json", "kill", "killed", status=0).json()
+    equal(answer["sessions"], [{"name": "killed", "how": "ended"}], "the answer")
+    equal(reap(pid), 0, "the VMM's status")
+    check_gone(session, pid)
+
+
 @test
 def kill_leaves_nothing():
     session, pid = start("killed", "--ttl", "10m")
     check(vmm_processes().get(pid), "no process")
     check(unix_sockets_below(session.folder), "no socket")
-    answer = cloche("--json", "kill", "killed", status=0).json()
-    equal(answer["sessions"], [{"name": "killed", "how": "ended"}], "the answer")
-    equal(reap(pid), 0, "the VMM's status")
-    check_gone(session, pid)
+    with subprocess.Popen([programs.CLOCHE, "console", "-f", "killed"],
+                          stdout=subprocess.PIPE) as follower:
+        end_by_kill(session, pid)
+        follower.communicate(timeout=60)
+        equal(follower.returncode, 0, "the status of console -f")
     contains(cloche("kill", "killed", status=3).error, "there is no session 'killed'")
 
 
@@ -156,3 +164,17 @@ def panic_is_reported(guest):
     contains(log, f"RIP {report['rip']}")
     guest.kill()
     check_gone(guest, pid)
+
+
+@test(guest="main")
+def kill_all(guest):
+    """The last one of all: nothing runs after it."""
+    start("another", "--ttl", "10m")
+    pids = [Session(name).facts()["pid"] for name in ("another", guest.name)]
+    names = {s["name"] for s in cloche("--json", "kill", "--all", status=0).json()["sessions"]}
+    check(names >= {"another", guest.name}, f"only these were killed: {names}")
+    for pid in pids:
+        equal(reap(pid), 0, "the VMM's status")
+    equal(cloche("--json", "ls", status=0).json()["sessions"], [], "what is left")
+    equal(os.listdir(os.path.join(programs.RUNTIME, "cloche")), [], "the sessions' folder")
+    equal(vmm_processes(), {}, "the list of VMMs")

@@ -83,7 +83,7 @@ def exec_is_unprivileged(guest):
     guest.shell("echo c 2>/dev/null >/proc/sysrq-trigger", status=2)
     result = guest.exec("id", options=["--root"], status=126)
     contains(result.error, "root")
-    equal(guest.shell("find / -xdev -perm /6000 2>/dev/null || true"), "", "the set-uid programs")
+    equal(guest.shell("find / -xdev -type f -perm /6000 2>/dev/null || true"), "", "the set-uid programs")
 
 
 @test(guest="small")

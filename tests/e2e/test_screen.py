@@ -101,14 +101,24 @@ def clicks_hit_what_they_should(guest):
         equal((event["button"], event["ctrl"], event["shift"]), (0, False, False), "the click")
     guest.act("left_click", coordinate=guest.at(*ONE), text="ctrl+shift")
     guest.web.wait("click", mark, target="one", ctrl=True, shift=True)
+    released = guest.web.mark()
     guest.act("left_click", coordinate=guest.at(*TWO))
-    guest.web.wait("click", guest.web.mark() - 2, target="two", ctrl=False, shift=False)
+    guest.web.wait("click", released, target="two", ctrl=False, shift=False)
     guest.act("double_click", coordinate=guest.at(*TWO))
     guest.web.wait("dblclick", mark, target="two")
     guest.act("right_click", coordinate=guest.at(*ONE))
     guest.web.wait("contextmenu", mark, target="one", button=2)
     guest.act("middle_click", coordinate=guest.at(*TWO))
     guest.web.wait("auxclick", mark, target="two", button=1)
+
+
+@test(guest="main")
+def wait_for_what(guest):
+    for stage in ("agent", "display", "browser"):
+        contains(cloche("wait", guest.name, "--for", stage, status=0).out.decode(), stage)
+    answer = cloche("--json", "wait", guest.name, "--for", "settled", status=0).json()
+    equal(len(answer["hash"]), 16, "the size of the hash")
+    contains(cloche("wait", guest.name, "--for", "rain", status=2).error, "is none of")
 
 
 @test(guest="main")
@@ -221,7 +231,7 @@ def actions_that_only_look(guest):
 
 @test(guest="main")
 def freeze_shot_thaw(guest):
-    guest.show_test_page()
+    guest.open_test_page()
     guest.settle()
     before = cloche("--json", "shot", guest.name, picture("before.png"), status=0).json()
     cloche("freeze", guest.name, status=0)

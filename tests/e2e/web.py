@@ -7,7 +7,7 @@ import socketserver
 import threading
 import time
 
-from harness import PATIENCE
+from harness import EVENT_LIMIT, PATIENCE
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -73,7 +73,7 @@ class Web:
         with self.changed:
             return len(self.events)
 
-    def wait(self, kind, mark=0, limit=PATIENCE, **members):
+    def wait(self, kind, mark=0, limit=EVENT_LIMIT, **members):
         """The first event of this kind, and with these members, since mark."""
         deadline = time.monotonic() + limit
         seen = mark
