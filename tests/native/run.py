@@ -67,7 +67,7 @@ def main():
             sys.exit(f"{path} is missing: make check-native builds it")
     problem = kvm_problem()
     if problem:
-        print(f"SKIPPED: all native-bed tests, as no guest can run here: {problem}")
+        print(f"SKIP every native-bed test, as no guest can run here: {problem}")
         print(f"0 passed, 0 failed, {len(tests)} skipped")
         return 0
 
