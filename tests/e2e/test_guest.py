@@ -79,6 +79,7 @@ def exec_many_at_once(guest):
 @test(guest="main")
 def exec_is_unprivileged(guest):
     equal(guest.shell("id -u; id -g; id -G").split(), ["1000"] * 3, "the user and groups")
+    guest.shell("cat /etc/shadow 2>/dev/null", status=1)
     guest.shell("ls /root 2>/dev/null", status=2)
     guest.shell("echo c 2>/dev/null >/proc/sysrq-trigger", status=2)
     result = guest.exec("id", options=["--root"], status=126)

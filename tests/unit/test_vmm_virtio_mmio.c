@@ -586,7 +586,7 @@ static void test_rng(void **state)
 	struct bed *bed = *state;
 
 	create_rng(bed);
-	for (uint16_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		memset(bed->memory.ram + BUFFERS, 0, 512);
 		ring_describe(&bed->rings[0], 0, BUFFERS, rows[i].size, RING_F_WRITE, 0);
 		ring_offer(&bed->rings[0], 0);
@@ -662,7 +662,7 @@ static void test_pmem(void **state)
 	assert_int_equal(virtio_mmio_read(bed->dev, REG_CONFIG + 8, 8), 4 * MIB);
 	assert_int_equal(virtio_mmio_read(bed->dev, REG_CONFIG + 16, 4), 0);
 	run(bed, 1);
-	for (uint16_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		uint32_t answer = 0xeeeeeeee;
 
 		memset(bed->memory.ram + BUFFERS, 0, 64);
