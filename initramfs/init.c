@@ -136,14 +136,18 @@ static bool machine_has_pmem(void)
 	return found;
 }
 
+/* A disk's node is there a moment before the disk can be opened (ENXIO): so it is opened. */
 static bool device_wait(const char *path)
 {
 	const struct timespec nap = { .tv_nsec = DEVICE_POLL_MS * 1000000L };
-	struct stat st;
 
 	for (int waited = 0; waited < DEVICE_WAIT_MS; waited += DEVICE_POLL_MS) {
-		if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			close(fd);
 			return true;
+		}
 		nanosleep(&nap, NULL);
 	}
 	return false;
@@ -155,7 +159,7 @@ static void image_mount(void)
 	const char *device = pmem ? "/dev/pmem0" : "/dev/vda";
 
 	if (!device_wait(device))
-		die("no root image: %s didn't appear in %d s; give the VMM an --image", device,
+		die("no root image: %s couldn't be opened within %d s; give the VMM an --image", device,
 		    DEVICE_WAIT_MS / 1000);
 	folder_make(ROOT_IMAGE, 0755);
 	mount_or_die(device, ROOT_IMAGE, "erofs", MS_RDONLY, pmem ? "dax=always" : NULL,
