@@ -159,8 +159,8 @@ static void image_mount(void)
 	const char *device = pmem ? "/dev/pmem0" : "/dev/vda";
 
 	if (!device_wait(device))
-		die("no root image: %s couldn't be opened within %d s; give the VMM an --image", device,
-		    DEVICE_WAIT_MS / 1000);
+		die("no root image: %s couldn't be opened within %d s; give the VMM an --image",
+		    device, DEVICE_WAIT_MS / 1000);
 	folder_make(ROOT_IMAGE, 0755);
 	mount_or_die(device, ROOT_IMAGE, "erofs", MS_RDONLY, pmem ? "dax=always" : NULL,
 	             "is it the erofs that make images builds?");
