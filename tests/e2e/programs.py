@@ -330,7 +330,8 @@ class Guest(Session):
 
 def end_all():
     """Ends what a run has left behind, however it ended."""
-    for name in os.listdir(os.path.join(RUNTIME, "cloche")) if RUNTIME else []:
+    sessions = RUNTIME and os.path.join(RUNTIME, "cloche")
+    for name in os.listdir(sessions) if sessions and os.path.isdir(sessions) else []:
         cloche("kill", name)
     for pid in vmm_processes():
         os.kill(pid, signal.SIGKILL)
