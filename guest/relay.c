@@ -8,7 +8,7 @@
  * its writer and nothing grows. The end of one direction is passed on (shutdown), the other lane
  * goes on; a link ends when both lanes have, or at the first error.
  *
- * A listener outlives the channel: a restored clone's VMM needn't ask for it again.
+ * A door outlives the channel: a restored clone's VMM needn't ask for it again.
  */
 #include "guest/relay.h"
 
@@ -27,11 +27,12 @@
 #include "guest/host.h"
 #include "guest/verbs.h"
 #include "lib/cleanup.h"
+#include "lib/listener.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/proto.h"
 
-#define LISTENERS_MAX 16
+#define DOORS_MAX 16
 #define LINKS_MAX 256
 #define LANE_SIZE ((size_t)32 << 10)
 #define BACKLOG 64
@@ -60,17 +61,17 @@ struct link {
 	struct lane lanes[SIDES]; /* lanes[s] carries what came from side s */
 };
 
-struct listener {
+/* A port of the guest's; free when its listener isn't listening. */
+struct door {
 	struct relays *relays; /* borrowed */
-	struct loop_watch watch;
-	int fd; /* owned; -1: a free slot */
+	struct listener listener;
 	uint16_t port;
 	uint32_t to;
 };
 
 struct relays {
 	struct agent *agent; /* borrowed */
-	struct listener listeners[LISTENERS_MAX];
+	struct door doors[DOORS_MAX];
 	struct link *links; /* owned */
 	size_t link_count;
 	struct log_limit limit;
@@ -203,9 +204,9 @@ static void end_ready(struct loop_watch *watch, uint32_t events)
 
 /* --- accepting --- */
 
-static void link_create(struct listener *listener, int fd)
+static void link_create(struct door *door, int fd)
 {
-	struct relays *relays = listener->relays;
+	struct relays *relays = door->relays;
 	struct link *link = relays->link_count < LINKS_MAX ? calloc(1, sizeof(*link)) : NULL;
 	int on = 1;
 	int ret;
@@ -222,7 +223,7 @@ static void link_create(struct listener *listener, int fd)
 	relays->link_count++;
 	link->ends[GUEST] = (struct end){ .link = link, .fd = fd };
 	link->ends[HOST] = (struct end){ .link = link, .fd = -1 };
-	ret = host_connect(&relays->agent->options, listener->to, &link->ends[HOST].fd);
+	ret = host_connect(&relays->agent->options, door->to, &link->ends[HOST].fd);
 	if (ret == 0) {
 		link_pump(link);
 		return;
@@ -238,18 +239,12 @@ static void link_create(struct listener *listener, int fd)
 	}
 }
 
-static void listener_ready(struct loop_watch *watch, uint32_t events)
+static void on_accepted(struct listener *listener, int fd)
 {
-	struct listener *listener = container_of(watch, struct listener, watch);
-	int fd;
-
-	(void)events;
-	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
-		link_create(listener, fd);
+	link_create(container_of(listener, struct door, listener), fd);
 }
 
-static int listener_open(struct listener *listener, uint16_t port, uint32_t to)
+static int door_open(struct door *door, uint16_t port, uint32_t to)
 {
 	const struct sockaddr_in address = {
 		.sin_family = AF_INET,
@@ -266,38 +261,37 @@ static int listener_open(struct listener *listener, uint16_t port, uint32_t to)
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		return -errno;
-	ret = loop_watch_add(listener->relays->agent->loop, &listener->watch, fd, EPOLLIN,
-	                     listener_ready);
+	ret = listener_start(&door->listener, door->relays->agent->loop, fd, on_accepted);
 	if (ret < 0)
 		return ret;
-	listener->fd = steal_fd(&fd);
-	listener->port = port;
-	listener->to = to;
+	steal_fd(&fd);
+	door->port = port;
+	door->to = to;
 	return 0;
 }
 
 void verb_relay(struct agent *agent, struct request *request)
 {
 	struct relays *relays = agent->relays;
-	struct listener *free_slot = NULL;
+	struct door *unused = NULL;
 	json_int_t port = 0, to = 0;
 	int ret;
 
 	if (!request_number(request, "port", true, 1, 65535, &port) ||
 	    !request_number(request, "to", true, 1, UINT32_MAX - 1, &to))
 		return;
-	for (size_t i = 0; i < LISTENERS_MAX; i++) {
-		struct listener *listener = &relays->listeners[i];
+	for (size_t i = 0; i < DOORS_MAX; i++) {
+		struct door *door = &relays->doors[i];
 
-		if (listener->fd < 0) {
-			free_slot = free_slot ? free_slot : listener;
-		} else if (listener->port == port) {
-			listener->to = (uint32_t)to; /* for the connections to come */
+		if (door->listener.fd < 0) {
+			unused = unused ? unused : door;
+		} else if (door->port == port) {
+			door->to = (uint32_t)to; /* for the connections to come */
 			request_reply(request, NULL, NULL, 0);
 			return;
 		}
 	}
-	ret = free_slot ? listener_open(free_slot, (uint16_t)port, (uint32_t)to) : -EMFILE;
+	ret = unused ? door_open(unused, (uint16_t)port, (uint32_t)to) : -EMFILE;
 	if (ret < 0)
 		request_fail(request, PROTO_ERR_FAILED, "relay: can't listen on port %d: %s",
 		             (int)port, strerror(-ret));
@@ -313,9 +307,9 @@ int relays_create(struct agent *agent, struct relays **out_relays)
 		return -ENOMEM;
 	relays->agent = agent;
 	relays->limit = (struct log_limit)LOG_LIMIT_INIT;
-	for (size_t i = 0; i < LISTENERS_MAX; i++) {
-		relays->listeners[i].relays = relays;
-		relays->listeners[i].fd = -1;
+	for (size_t i = 0; i < DOORS_MAX; i++) {
+		relays->doors[i].relays = relays;
+		relays->doors[i].listener = (struct listener)LISTENER_INIT;
 	}
 	*out_relays = relays;
 	return 0;
@@ -327,9 +321,8 @@ void relays_destroy(struct relays *relays)
 		return;
 	while (relays->links)
 		link_free(relays->links);
-	for (size_t i = 0; i < LISTENERS_MAX; i++) {
-		loop_watch_remove(relays->agent->loop, &relays->listeners[i].watch);
-		close_fd(&relays->listeners[i].fd);
+	for (size_t i = 0; i < DOORS_MAX; i++) {
+		listener_stop(&relays->doors[i].listener);
 	}
 	free(relays);
 }

@@ -10,6 +10,7 @@
 # __wrap_…). Everything of lib/ that is used gets linked by itself.
 
 unit_test_lib_error_SRC :=
+unit_test_lib_listener_SRC :=
 unit_test_lib_log_SRC :=
 unit_test_lib_loop_SRC :=
 unit_test_lib_sock_SRC :=

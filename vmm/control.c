@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/listener.h"
 #include "lib/log.h"
 #include "lib/proto.h"
 #include "lib/sock.h"
@@ -53,8 +54,7 @@ struct pending {
 struct control {
 	struct vm *vm;
 	char *path; /* owned */
-	int listen_fd;
-	struct loop_watch listen_watch;
+	struct listener listener;
 	uint64_t next_number;
 	struct client clients[CONTROL_CLIENTS_MAX];
 	struct pending *waiting; /* owned */
@@ -480,15 +480,12 @@ static void on_client(struct loop_watch *watch, uint32_t events)
 	rearm(client);
 }
 
-static void on_listen(struct loop_watch *watch, uint32_t events)
+static void on_accepted(struct listener *listener, int accepted_fd)
 {
-	struct control *control = container_of(watch, struct control, listen_watch);
+	struct control *control = container_of(listener, struct control, listener);
 	struct client *client = find_client(control, 0);
+	cleanup_fd int fd = accepted_fd;
 
-	(void)events;
-	cleanup_fd int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
 	if (!client) {
 		log_warn("control: %d clients are connected, no more are taken",
 		         CONTROL_CLIENTS_MAX);
@@ -509,19 +506,21 @@ int control_create(struct vm *vm, const char *path, struct control **out_control
 {
 	if (!path)
 		return 0;
+	cleanup_fd int fd = -1;
 	struct control *control = calloc(1, sizeof(*control));
 	if (!control)
 		return error_set(err, -ENOMEM, "no memory for the control socket");
 	control->vm = vm;
-	control->listen_fd = -1;
+	control->listener = (struct listener)LISTENER_INIT;
 	control->deaths = json_array();
 	control->path = strdup(path);
 	int ret = control->deaths && control->path ? 0 : -ENOMEM;
 	if (ret == 0)
-		ret = sock_listen_unix(path, &control->listen_fd, err);
+		ret = sock_listen_unix(path, &fd, err);
 	if (ret == 0)
-		ret = loop_watch_add(vm->loop, &control->listen_watch, control->listen_fd, EPOLLIN,
-		                     on_listen);
+		ret = listener_start(&control->listener, vm->loop, fd, on_accepted);
+	if (ret == 0)
+		steal_fd(&fd);
 	if (ret) {
 		control_destroy(control);
 		return err->code ? ret : error_set(err, ret, "control socket: %s", strerror(-ret));
@@ -541,12 +540,11 @@ void control_destroy(struct control *control)
 		complete(pending, wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"),
 		         NULL, 0, -1);
 	}
-	loop_watch_remove(control->vm->loop, &control->listen_watch);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		close_client(&control->clients[i]);
-	if (control->listen_fd >= 0)
+	if (control->listener.fd >= 0)
 		unlink(control->path);
-	close_fd(&control->listen_fd);
+	listener_stop(&control->listener);
 	json_decref(control->deaths);
 	free(control->path);
 	free(control);

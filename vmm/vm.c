@@ -134,6 +134,30 @@ static void on_agent_lost(void *arg)
 	control_notify(vm->control);
 }
 
+/* --- signals ------------------------------------------------------------------------------------ */
+
+/* The one signal handler's way to the VM: loop_stop() is signal-safe, vm_end() isn't. */
+static struct vm *volatile signalled_vm;
+static volatile sig_atomic_t signal_seen;
+
+static void on_signal(int number)
+{
+	signal_seen = number;
+	if (signalled_vm)
+		loop_stop(signalled_vm->loop);
+}
+
+static int catch_signals(struct vm *vm, struct error *err)
+{
+	struct sigaction end = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+
+	signalled_vm = vm;
+	if (sigaction(SIGTERM, &end, NULL) || sigaction(SIGINT, &end, NULL) ||
+	    sigaction(SIGHUP, &end, NULL) || sigaction(SIGPIPE, &ignore, NULL))
+		return error_set(err, -errno, "sigaction: %s", strerror(errno));
+	return 0;
+}
+
 /* --- the steps ------------------------------------------------------------------------------- */
 
 int vm_open(struct vm *vm, const struct vm_config *config, struct error *err)
@@ -156,6 +180,10 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct error *err)
 	ret = loop_create(&vm->loop);
 	if (ret)
 		return error_set(err, ret, "cannot create an event loop: %s", strerror(-ret));
+	/* Before there is a socket that would stay behind; the loop keeps a stop in mind. */
+	ret = catch_signals(vm, err);
+	if (ret)
+		return ret;
 	ret = agent_create(vm->loop, &agent_handlers, &vm->agent);
 	if (ret == 0)
 		ret = screen_create(vm, &vm->screen);
@@ -314,38 +342,12 @@ static void start_ttl(struct vm *vm)
 	alarm((unsigned)(ttl_s + TTL_BACKSTOP_S));
 }
 
-/* The one signal handler's way to the VM: loop_stop() is signal-safe, vm_end() isn't. */
-static struct vm *volatile signalled_vm;
-static volatile sig_atomic_t signal_seen;
-
-static void on_signal(int number)
-{
-	signal_seen = number;
-	if (signalled_vm)
-		loop_stop(signalled_vm->loop);
-}
-
-static int catch_signals(struct vm *vm, struct error *err)
-{
-	struct sigaction end = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
-
-	signalled_vm = vm;
-	if (sigaction(SIGTERM, &end, NULL) || sigaction(SIGINT, &end, NULL) ||
-	    sigaction(SIGHUP, &end, NULL) || sigaction(SIGPIPE, &ignore, NULL))
-		return error_set(err, -errno, "sigaction: %s", strerror(errno));
-	return 0;
-}
-
 int vm_run(struct vm *vm, struct error *err)
 {
-	int ret = catch_signals(vm, err);
-
-	if (ret)
-		return ret;
 	start_ttl(vm);
 	vm->paused = vm->config->paused;
 	vm_reach(vm, STAGE_ENTRY);
-	ret = vcpu_group_start(&vm->vcpus, vm->paused, err);
+	int ret = vcpu_group_start(&vm->vcpus, vm->paused, err);
 	if (ret)
 		return ret;
 	ret = loop_run(vm->loop);

@@ -32,6 +32,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/listener.h"
 #include "lib/sock.h"
 #include "vmm/virtio/vsock_conn.h"
 #include "vmm/virtio/vsock_packet.h"
@@ -46,7 +47,6 @@
 #define HANDSHAKE_NS (5 * NS_PER_S)
 #define CLOSING_NS (10 * NS_PER_S)
 #define FIRST_HOST_PORT 0x40000000u
-#define ACCEPT_BATCH 16
 
 struct service {
 	uint32_t port;
@@ -59,9 +59,9 @@ struct vsock {
 	uint64_t guest_cid;
 	uint64_t config_cid; /* little-endian */
 	char *path;          /* owned, may be NULL */
-	int listen_fd;       /* owned */
 	int kick_fd;         /* owned: the driver has reset us */
-	struct loop_watch listen_watch, kick_watch;
+	struct listener listener;
+	struct loop_watch kick_watch;
 	bool reset_pending;
 	struct service services[VSOCK_SERVICES_MAX];
 	unsigned service_count;
@@ -349,19 +349,12 @@ static void accept_one(struct vsock *vsock, int fd)
 	loop_timer_set(conn->loop, &conn->timer, clock_now_ns() + HANDSHAKE_NS, deadline_expired);
 }
 
-static void on_listen(struct loop_watch *watch, uint32_t events)
+static void on_accepted(struct listener *listener, int fd)
 {
-	struct vsock *vsock = container_of(watch, struct vsock, listen_watch);
+	struct vsock *vsock = container_of(listener, struct vsock, listener);
 
-	(void)events;
 	pthread_mutex_lock(&vsock->dev.lock);
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(vsock->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd < 0)
-			break;
-		accept_one(vsock, fd);
-	}
+	accept_one(vsock, fd);
 	pthread_mutex_unlock(&vsock->dev.lock);
 }
 
@@ -596,11 +589,10 @@ static void vsock_destroy(struct virtio_device *dev)
 	struct vsock *vsock = vsock_of(dev);
 
 	drop_all(vsock);
-	loop_watch_remove(dev->loop, &vsock->listen_watch);
 	loop_watch_remove(dev->loop, &vsock->kick_watch);
-	if (vsock->listen_fd >= 0)
+	if (vsock->listener.fd >= 0)
 		unlink(vsock->path);
-	close_fd(&vsock->listen_fd);
+	listener_stop(&vsock->listener);
 	close_fd(&vsock->kick_fd);
 	free(vsock->path);
 }
@@ -620,6 +612,7 @@ static const struct virtio_ops vsock_ops = {
 static int open_host_side(struct vsock *vsock, const char *path, struct error *err)
 {
 	struct loop *loop = vsock->dev.loop;
+	cleanup_fd int fd = -1;
 
 	vsock->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vsock->kick_fd < 0)
@@ -631,11 +624,14 @@ static int open_host_side(struct vsock *vsock, const char *path, struct error *e
 	vsock->path = strdup(path);
 	if (!vsock->path)
 		return error_set(err, -ENOMEM, "no memory for vsock");
-	ret = sock_listen_unix(path, &vsock->listen_fd, err);
+	ret = sock_listen_unix(path, &fd, err);
 	if (ret)
 		return ret;
-	ret = loop_watch_add(loop, &vsock->listen_watch, vsock->listen_fd, EPOLLIN, on_listen);
-	return ret ? error_set(err, ret, "cannot watch %s: %s", path, strerror(-ret)) : 0;
+	ret = listener_start(&vsock->listener, loop, fd, on_accepted);
+	if (ret)
+		return error_set(err, ret, "cannot watch %s: %s", path, strerror(-ret));
+	steal_fd(&fd);
+	return 0;
 }
 
 int virtio_vsock_create(const struct virtio_place *place, uint64_t guest_cid, const char *path,
@@ -652,7 +648,7 @@ int virtio_vsock_create(const struct virtio_place *place, uint64_t guest_cid, co
 	}
 	vsock->guest_cid = guest_cid;
 	vsock->config_cid = htole64(guest_cid);
-	vsock->listen_fd = -1;
+	vsock->listener = (struct listener)LISTENER_INIT;
 	vsock->kick_fd = -1;
 	vsock->next_host_port = FIRST_HOST_PORT;
 	ret = open_host_side(vsock, path, err);
