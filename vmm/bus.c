@@ -43,9 +43,11 @@ bool bus_read(struct bus *bus, struct gpa gpa, unsigned size, uint64_t *out_valu
 		*out_value = mask(size);
 		return false;
 	}
-	pthread_mutex_lock(region->lock);
+	if (region->lock)
+		pthread_mutex_lock(region->lock);
 	uint64_t value = region->read(region->device, gpa.value - region->base.value, size);
-	pthread_mutex_unlock(region->lock);
+	if (region->lock)
+		pthread_mutex_unlock(region->lock);
 	*out_value = value & mask(size);
 	return true;
 }
@@ -56,8 +58,10 @@ bool bus_write(struct bus *bus, struct gpa gpa, unsigned size, uint64_t value)
 
 	if (!region)
 		return false;
-	pthread_mutex_lock(region->lock);
+	if (region->lock)
+		pthread_mutex_lock(region->lock);
 	region->write(region->device, gpa.value - region->base.value, size, value & mask(size));
-	pthread_mutex_unlock(region->lock);
+	if (region->lock)
+		pthread_mutex_unlock(region->lock);
 	return true;
 }

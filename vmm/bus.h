@@ -25,7 +25,7 @@ struct bus_region {
 	const char *name;
 	struct gpa base;
 	uint64_t size;
-	pthread_mutex_t *lock; /* borrowed: the device's */
+	pthread_mutex_t *lock; /* borrowed: the device's; NULL: the handlers lock themselves */
 	void *device;          /* borrowed */
 	uint64_t (*read)(void *device, uint64_t offset, unsigned size);
 	void (*write)(void *device, uint64_t offset, unsigned size, uint64_t value);

@@ -187,7 +187,6 @@ static int create_virtio(struct vm *vm, struct error *err)
 		                 &(struct bus_region){ .name = dev->ops->name,
 		                                       .base = place.base,
 		                                       .size = VIRTIO_MMIO_SIZE,
-		                                       .lock = &dev->lock,
 		                                       .device = dev,
 		                                       .read = virtio_mmio_read,
 		                                       .write = virtio_mmio_write },

@@ -151,11 +151,9 @@ static void test_empty(void **state)
 	struct bed *bed = *state;
 
 	assert_int_equal(pop(bed), 0);
-	assert_false(virtqueue_pending(&bed->queue));
 	assert_false(virtqueue_wants_interrupt(&bed->queue));
 	activate(bed);
 	assert_int_equal(pop(bed), 0);
-	assert_false(virtqueue_pending(&bed->queue));
 }
 
 static void test_chain(void **state)
@@ -170,9 +168,7 @@ static void test_chain(void **state)
 	memcpy(bed->memory.ram + BUFFERS, "hello", 5);
 	memcpy(bed->image + 4, "abc", 3);
 	activate(bed);
-	assert_false(virtqueue_pending(&bed->queue));
 	ring_offer(&bed->ring, 2);
-	assert_true(virtqueue_pending(&bed->queue));
 	assert_int_equal(pop(bed), 1);
 	assert_int_equal(bed->chain.head, 2);
 	assert_int_equal(bed->chain.readable, 2);
@@ -225,7 +221,6 @@ static void test_unpop(void **state)
 	activate(bed);
 	assert_int_equal(pop(bed), 1);
 	virtqueue_unpop(&bed->queue);
-	assert_true(virtqueue_pending(&bed->queue));
 	assert_int_equal(pop(bed), 1);
 	assert_int_equal(bed->chain.head, 3);
 	assert_int_equal(pop(bed), 0);
@@ -375,9 +370,212 @@ static void test_broken_chains(void **state)
 		/* Nothing was used, and nothing more is read. */
 		assert_row(rows[i].name, *bed->ring.used_idx == 0);
 		assert_row(rows[i].name, pop(bed) == 0);
-		assert_row(rows[i].name, !virtqueue_pending(&bed->queue));
 		assert_row(rows[i].name, !virtqueue_wants_interrupt(&bed->queue));
 	}
+}
+
+/* --- indirect tables (§2.7.5.3) --- */
+
+#define TABLE (BUFFERS + 0x800)
+
+static void table_describe(struct bed *bed, uint64_t table, unsigned index, uint64_t addr,
+                           uint32_t len, unsigned flags, uint16_t next)
+{
+	struct ring_desc desc = { addr, len, (uint16_t)flags, next };
+
+	memcpy(bed->memory.ram + table + index * sizeof(desc), &desc, sizeof(desc));
+}
+
+/* A direct descriptor, then a table in odd order; once more from a table that isn't aligned. */
+static void test_indirect(void **state)
+{
+	static const uint64_t tables[] = { TABLE, TABLE + 3 };
+	struct bed *bed = *state;
+
+	bed->queue.indirect = true;
+	activate(bed);
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		ring_describe(&bed->ring, 0, BUFFERS, 4, RING_F_NEXT, 5);
+		/* The device ignores WRITE here (§2.7.5.3.2), and next has no meaning. */
+		ring_describe(&bed->ring, 5, tables[i], 3 * 16, RING_F_INDIRECT | RING_F_WRITE, 7);
+		table_describe(bed, tables[i], 0, BUFFERS + 16, 5, RING_F_NEXT, 2);
+		table_describe(bed, tables[i], 2, BUFFERS + 32, 6, RING_F_NEXT | RING_F_WRITE, 1);
+		table_describe(bed, tables[i], 1, BUFFERS + 48, 7, RING_F_WRITE, 9);
+		ring_offer(&bed->ring, 0);
+		assert_int_equal(pop(bed), 1);
+		assert_int_equal(bed->chain.head, 0);
+		assert_int_equal(bed->chain.readable, 2);
+		assert_int_equal(bed->chain.writable, 2);
+		assert_int_equal(bed->chain.readable_size, 9);
+		assert_int_equal(bed->chain.writable_size, 13);
+		assert_ptr_equal(bed->chain.buffers[2].data, bed->memory.ram + BUFFERS + 32);
+		virtqueue_push(&bed->queue, bed->chain.head, 0);
+	}
+}
+
+/* A table as long as the queue fills a chain; a direct descriptor before it is one too many. */
+static void test_longest_indirect(void **state)
+{
+	struct bed *bed = *state;
+
+	bed->queue.indirect = true;
+	for (uint16_t i = 0; i < SIZE; i++)
+		table_describe(bed, TABLE, i, BUFFERS + i * 16u, 1, i < SIZE - 1 ? RING_F_NEXT : 0,
+		               (uint16_t)(i + 1));
+	ring_describe(&bed->ring, 0, TABLE, SIZE * 16, RING_F_INDIRECT, 0);
+	ring_describe(&bed->ring, 1, BUFFERS, 1, RING_F_NEXT, 0);
+	activate(bed);
+	ring_offer(&bed->ring, 0);
+	assert_int_equal(pop(bed), 1);
+	assert_int_equal(bed->chain.readable, SIZE);
+	ring_offer(&bed->ring, 1);
+	assert_int_equal(pop(bed), -EPROTO);
+	assert_non_null(strstr(bed->err.msg, "Q5"));
+}
+
+static void test_broken_tables(void **state)
+{
+	static const struct {
+		const char *name;
+		struct ring_desc head;  /* descriptor 0 */
+		struct ring_desc entry; /* entry 0 of the table; entry 1 is good and the last */
+		const char *rule;
+	} rows[] = {
+		{ "empty", { TABLE, 0, RING_F_INDIRECT, 0 }, { BUFFERS, 4, 0, 0 }, "Q9" },
+		{ "half a descriptor",
+		  { TABLE, 24, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, 0, 0 },
+		  "Q9" },
+		{ "one too many",
+		  { TABLE, (SIZE + 1) * 16, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, 0, 0 },
+		  "Q9: indirect table larger" },
+		{ "4 GiB", { TABLE, 0xfffffff0, RING_F_INDIRECT, 0 }, { BUFFERS, 4, 0, 0 }, "Q9" },
+		{ "over the end",
+		  { RAM - 16, 32, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, 0, 0 },
+		  "Q9" },
+		{ "wraps",
+		  { UINT64_MAX - 15, 32, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, 0, 0 },
+		  "Q9" },
+		{ "not the last",
+		  { TABLE, 32, RING_F_INDIRECT | RING_F_NEXT, 1 },
+		  { BUFFERS, 4, 0, 0 },
+		  "Q9" },
+		{ "nested",
+		  { TABLE, 32, RING_F_INDIRECT, 0 },
+		  { TABLE, 32, RING_F_INDIRECT, 0 },
+		  "Q9: indirect descriptor in" },
+		{ "next beyond",
+		  { TABLE, 32, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, RING_F_NEXT, 2 },
+		  "Q4" },
+		{ "to itself",
+		  { TABLE, 32, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, RING_F_NEXT, 0 },
+		  "Q5" },
+		{ "buffer outside", { TABLE, 32, RING_F_INDIRECT, 0 }, { RAM, 4, 0, 0 }, "Q6" },
+		{ "wrong order",
+		  { TABLE, 32, RING_F_INDIRECT, 0 },
+		  { BUFFERS, 4, RING_F_WRITE | RING_F_NEXT, 1 },
+		  "Q7" },
+	};
+	struct bed *bed = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct ring_desc *h = &rows[i].head, *e = &rows[i].entry;
+
+		virtqueue_init(&bed->queue, &bed->memory, "unit", 3);
+		ring_init(&bed->ring, &bed->memory, RING_AT, SIZE);
+		bed->queue.setup = bed->ring.setup;
+		bed->queue.indirect = true;
+		ring_describe(&bed->ring, 0, h->addr, h->len, h->flags, h->next);
+		ring_describe(&bed->ring, 1, BUFFERS, 4, 0, 0);
+		table_describe(bed, TABLE, 0, e->addr, e->len, e->flags, e->next);
+		table_describe(bed, TABLE, 1, BUFFERS, 4, 0, 0);
+		activate(bed);
+		ring_offer(&bed->ring, 0);
+		assert_row(rows[i].name, pop(bed) == -EPROTO);
+		assert_row(rows[i].name, strstr(bed->err.msg, rows[i].rule));
+		assert_row(rows[i].name, pop(bed) == 0);
+	}
+}
+
+/* --- event indices (§2.7.10) --- */
+
+static uint16_t *used_event(struct ring *ring)
+{
+	return &ring->avail_ring[ring->size];
+}
+
+static uint16_t avail_event(const struct ring *ring)
+{
+	uint16_t event;
+
+	memcpy(&event, &ring->used_ring[ring->size], sizeof(event));
+	return event;
+}
+
+/* The driver is asked to notify when the ring has been found empty, and at no other time. */
+static void test_avail_event(void **state)
+{
+	struct bed *bed = *state;
+
+	bed->queue.event_idx = true;
+	for (uint16_t i = 0; i < SIZE; i++)
+		ring_describe(&bed->ring, i, BUFFERS, 4, 0, 0);
+	activate(bed);
+	for (unsigned round = 1; round <= 70000 / 3; round++) {
+		uint16_t before = avail_event(&bed->ring);
+
+		for (unsigned i = 0; i < 3; i++)
+			ring_offer(&bed->ring, (uint16_t)i);
+		for (unsigned i = 0; i < 3; i++) {
+			assert_int_equal(pop(bed), 1);
+			assert_int_equal(avail_event(&bed->ring), before);
+			virtqueue_push(&bed->queue, bed->chain.head, 0);
+		}
+		assert_int_equal(pop(bed), 0);
+		assert_int_equal(avail_event(&bed->ring), (uint16_t)(3 * round));
+	}
+}
+
+/* An interrupt is wanted when the used index passes used_event, once. */
+static void test_used_event(void **state)
+{
+	struct bed *bed = *state;
+	unsigned wanted = 0;
+
+	bed->queue.event_idx = true;
+	*bed->ring.avail_flags = 1; /* NO_INTERRUPT means nothing now */
+	for (uint16_t i = 0; i < SIZE; i++)
+		ring_describe(&bed->ring, i, BUFFERS, 4, 0, 0);
+	activate(bed);
+	*used_event(&bed->ring) = 2;
+	for (unsigned total = 1; total <= 70000; total++) {
+		ring_offer(&bed->ring, (uint16_t)(total % SIZE));
+		assert_int_equal(pop(bed), 1);
+		virtqueue_push(&bed->queue, bed->chain.head, 0);
+		bool wants = virtqueue_wants_interrupt(&bed->queue);
+		/* Entry 2 is the third. From then on the driver asks for every fifth. */
+		assert_int_equal(wants, total >= 3 && (total - 3) % 5 == 0);
+		assert_false(virtqueue_wants_interrupt(&bed->queue));
+		if (wants) {
+			wanted++;
+			*used_event(&bed->ring) = (uint16_t)(total + 4);
+		}
+	}
+	assert_int_equal(wanted, 70000 / 5);
+	/* Several at once that pass the event count as one. */
+	*used_event(&bed->ring) = (uint16_t)(70000 + 1);
+	for (unsigned i = 0; i < 4; i++) {
+		ring_offer(&bed->ring, (uint16_t)i);
+		assert_int_equal(pop(bed), 1);
+		virtqueue_push(&bed->queue, bed->chain.head, 0);
+	}
+	assert_true(virtqueue_wants_interrupt(&bed->queue));
+	assert_false(virtqueue_wants_interrupt(&bed->queue));
 }
 
 /* Q8 needs more RAM than the other tests: 256 descriptors of 128 MiB each, all the same bytes. */
@@ -466,6 +664,11 @@ int main(void)
 		QUEUE_TEST(test_indices_wrap),
 		QUEUE_TEST(test_changed_after_pop),
 		QUEUE_TEST(test_broken_chains),
+		QUEUE_TEST(test_indirect),
+		QUEUE_TEST(test_longest_indirect),
+		QUEUE_TEST(test_broken_tables),
+		QUEUE_TEST(test_avail_event),
+		QUEUE_TEST(test_used_event),
 		QUEUE_TEST(test_more_than_4_gib),
 		QUEUE_TEST(test_same_head_twice),
 		QUEUE_TEST(test_buffer_over_own_rings),

@@ -3,13 +3,15 @@
  * device.h - a virtio device over MMIO v2 (virtio 1.2 §4.2): what every device shares.
  *
  * Registers are accessed by vCPU threads through the bus, queue notifications arrive by ioeventfd
- * on the I/O thread. Both hold the device's lock, so a device's own callbacks always run with its
- * state to themselves and must not block.
+ * on the device's loop. Both take the device's lock, so a device's own callbacks always run with its
+ * state to themselves and must not block. The interrupt registers alone are free of the lock: a
+ * vCPU in its interrupt handler doesn't wait for a device that is at work.
  */
 #ifndef CLOCHE_VMM_VIRTIO_DEVICE_H
 #define CLOCHE_VMM_VIRTIO_DEVICE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,11 +22,14 @@
 #include "vmm/memory.h"
 #include "vmm/virtio/queue.h"
 
-#define VIRTIO_QUEUES_MAX 4
+#define VIRTIO_QUEUES_MAX 5
 /* Chains that a device works off in one turn, so that a driver can't keep the I/O thread. */
 #define VIRTIO_TURN_MAX 128
 #define VIRTIO_MMIO_SIZE 0x1000
 
+/* §6: what the transport and the queues do for every device */
+#define VIRTIO_F_INDIRECT_DESC_BIT (1ull << 28)
+#define VIRTIO_F_EVENT_IDX_BIT (1ull << 29)
 #define VIRTIO_F_VERSION_1_BIT (1ull << 32)
 
 struct virtio_device;
@@ -32,13 +37,19 @@ struct virtio_device;
 struct virtio_ops {
 	const char *name;   /* "vsock" */
 	uint32_t device_id; /* §5 */
-	uint64_t features;  /* offered besides VERSION_1 */
+	uint64_t features;  /* offered besides those of the transport */
 	unsigned queue_count;
 	uint16_t queue_size; /* QueueSizeMax, a power of two */
 	size_t config_size;  /* bytes of device configuration space */
 
 	/* Copies the configuration space; the transport has checked the range. */
 	void (*config_read)(struct virtio_device *dev, size_t offset, void *out, size_t size);
+	/*
+	 * The driver writes its configuration space; the transport has checked the range. NULL: the
+	 * space is read-only.
+	 */
+	void (*config_write)(struct virtio_device *dev, size_t offset, const void *data,
+	                     size_t size);
 	/* DRIVER_OK was set; queues that the driver made ready are active. May be NULL. */
 	void (*activated)(struct virtio_device *dev);
 	/* The driver notified @queue, which is active. */
@@ -65,9 +76,10 @@ struct virtio_device {
 	struct gpa base;
 	struct irq_line irq;
 
+	uint64_t features; /* offered besides those of the transport: of ops, and what was added */
 	uint32_t status, features_select, driver_features_select, queue_select;
 	uint64_t driver_features;
-	uint32_t interrupt_status;
+	atomic_uint interrupt_status;
 	uint32_t config_generation;
 	bool needs_reset;
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
@@ -89,9 +101,15 @@ int virtio_device_init(struct virtio_device *dev, const struct virtio_ops *ops,
                        const struct virtio_place *place, struct error *err);
 void virtio_device_finish(struct virtio_device *dev);
 
-/* Bus handlers (vmm/bus.h); @device is the struct virtio_device, its lock is held. */
+/* Bus handlers (vmm/bus.h); @device is the struct virtio_device. They take its lock themselves. */
 uint64_t virtio_mmio_read(void *device, uint64_t offset, unsigned size);
 void virtio_mmio_write(void *device, uint64_t offset, unsigned size, uint64_t value);
+
+/* Did the driver accept the feature with this bit mask? Only meaningful from .activated on. */
+bool virtio_device_has(const struct virtio_device *dev, uint64_t feature);
+
+/* The configuration space has changed: tells the driver (§2.5, §4.2.2.1). The lock is held. */
+void virtio_device_config_changed(struct virtio_device *dev);
 
 /* Sends a used-buffer interrupt for @queue if the driver wants one. */
 void virtio_device_signal(struct virtio_device *dev, unsigned queue);

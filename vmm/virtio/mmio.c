@@ -69,13 +69,36 @@
 
 static uint64_t offered(const struct virtio_device *dev)
 {
-	return dev->ops->features | VIRTIO_F_VERSION_1_BIT;
+	return dev->features | VIRTIO_F_VERSION_1_BIT | VIRTIO_F_EVENT_IDX_BIT |
+	       VIRTIO_F_INDIRECT_DESC_BIT;
 }
 
 static void raise(struct virtio_device *dev, uint32_t cause)
 {
-	dev->interrupt_status |= cause;
+	atomic_fetch_or(&dev->interrupt_status, cause);
 	irq_line_raise(&dev->irq);
+}
+
+/* Without the lock. A cause that comes between the two steps has its line cleared: raise it anew. */
+static void acknowledge(struct virtio_device *dev, uint32_t causes)
+{
+	if (atomic_fetch_and(&dev->interrupt_status, ~causes) & ~causes)
+		return;
+	irq_line_clear(&dev->irq);
+	if (atomic_load(&dev->interrupt_status))
+		irq_line_raise(&dev->irq);
+}
+
+bool virtio_device_has(const struct virtio_device *dev, uint64_t feature)
+{
+	return (dev->driver_features & feature) == feature;
+}
+
+void virtio_device_config_changed(struct virtio_device *dev)
+{
+	dev->config_generation++;
+	if (dev->status & STATUS_DRIVER_OK)
+		raise(dev, INTERRUPT_CONFIG);
 }
 
 void virtio_device_signal(struct virtio_device *dev, unsigned queue)
@@ -114,7 +137,7 @@ static void reset(struct virtio_device *dev)
 	dev->driver_features_select = 0;
 	dev->driver_features = 0;
 	dev->queue_select = 0;
-	dev->interrupt_status = 0;
+	atomic_store(&dev->interrupt_status, 0);
 	dev->needs_reset = false;
 	irq_line_clear(&dev->irq);
 	for (unsigned i = 0; i < dev->ops->queue_count; i++)
@@ -150,8 +173,6 @@ static uint32_t read_register(struct virtio_device *dev, uint64_t offset)
 		return queue ? dev->ops->queue_size : 0;
 	case REG_QUEUE_READY:
 		return queue && queue->active;
-	case REG_INTERRUPT_STATUS:
-		return dev->interrupt_status;
 	case REG_STATUS:
 		return dev->status | (dev->needs_reset ? STATUS_NEEDS_RESET : 0);
 	case REG_SHM_LEN_LOW: /* §4.2.2.1: no such region reads as all ones */
@@ -170,13 +191,17 @@ uint64_t virtio_mmio_read(void *device, uint64_t offset, unsigned size)
 {
 	struct virtio_device *dev = device;
 
-	if (offset >= REG_CONFIG) {
-		uint64_t value = 0;
+	uint64_t value = 0;
 
+	if (offset == REG_INTERRUPT_STATUS && size == 4)
+		return atomic_load(&dev->interrupt_status);
+	pthread_mutex_lock(&dev->lock);
+	if (offset >= REG_CONFIG)
 		config_read(dev, offset - REG_CONFIG, size, &value);
-		return value;
-	}
-	return size == 4 && offset % 4 == 0 ? read_register(dev, offset) : 0;
+	else if (size == 4 && offset % 4 == 0)
+		value = read_register(dev, offset);
+	pthread_mutex_unlock(&dev->lock);
+	return value;
 }
 
 static void write_features(struct virtio_device *dev, uint32_t value)
@@ -213,6 +238,8 @@ static void write_queue_ready(struct virtio_device *dev, struct virtqueue *queue
 
 	if (value != 1 || queue->active || !(dev->status & STATUS_FEATURES_OK))
 		return;
+	queue->event_idx = virtio_device_has(dev, VIRTIO_F_EVENT_IDX_BIT);
+	queue->indirect = virtio_device_has(dev, VIRTIO_F_INDIRECT_DESC_BIT);
 	if (virtqueue_activate(queue, &err))
 		virtio_device_fail(dev, &err);
 }
@@ -280,11 +307,6 @@ static void write_register(struct virtio_device *dev, uint64_t offset, uint32_t 
 	case REG_QUEUE_SEL:
 		dev->queue_select = value;
 		break;
-	case REG_INTERRUPT_ACK:
-		dev->interrupt_status &= ~value;
-		if (dev->interrupt_status == 0)
-			irq_line_clear(&dev->irq);
-		break;
 	case REG_STATUS:
 		write_status(dev, value);
 		break;
@@ -294,11 +316,27 @@ static void write_register(struct virtio_device *dev, uint64_t offset, uint32_t 
 	}
 }
 
+static void config_write(struct virtio_device *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (dev->ops->config_write && offset < dev->ops->config_size &&
+	    size <= dev->ops->config_size - offset)
+		dev->ops->config_write(dev, (size_t)offset, &value, size);
+}
+
 void virtio_mmio_write(void *device, uint64_t offset, unsigned size, uint64_t value)
 {
-	/* No device of ours has a writable configuration space. */
-	if (size == 4 && offset % 4 == 0 && offset < REG_CONFIG)
-		write_register(device, offset, (uint32_t)value);
+	struct virtio_device *dev = device;
+
+	if (offset == REG_INTERRUPT_ACK && size == 4) {
+		acknowledge(dev, (uint32_t)value);
+		return;
+	}
+	pthread_mutex_lock(&dev->lock);
+	if (offset >= REG_CONFIG)
+		config_write(dev, offset - REG_CONFIG, size, value);
+	else if (size == 4 && offset % 4 == 0)
+		write_register(dev, offset, (uint32_t)value);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 static void on_notify(struct loop_watch *watch, uint32_t events)
@@ -346,6 +384,7 @@ int virtio_device_init(struct virtio_device *dev, const struct virtio_ops *ops,
 {
 	ASSERT(ops->queue_count <= VIRTIO_QUEUES_MAX && ops->queue_size <= VIRTQUEUE_SIZE_MAX);
 	*dev = (struct virtio_device){ .ops = ops,
+		                       .features = ops->features,
 		                       .memory = place->memory,
 		                       .loop = place->loop,
 		                       .vm_fd = place->vm_fd,

@@ -13,15 +13,22 @@
  *      and never again.
  *  Q2  the three rings lie in RAM, aligned, and don't overlap.
  *  Q3  0 <= avail->idx - next_avail <= size (mod 2^16): no more chains than descriptors.
- *  Q4  every head and every next index is < size.
- *  Q5  a chain has at most size descriptors: a loop can't be walked for ever.
+ *  Q4  every head and every next index is below the size of the table that it points into.
+ *  Q5  a chain has at most size descriptors, those of an indirect table included: a loop can't be
+ *      walked for ever.
  *  Q6  every buffer has a length > 0 and lies within one region of guest memory; a writable one
  *      lies in writable memory; no buffer touches the used ring.
  *  Q7  readable descriptors come before writable ones (§2.7.4.2).
  *  Q8  the bytes of a chain's readable part, and of its writable part, fit 32 bits.
- *  Q9  no indirect descriptor, as VIRTIO_F_INDIRECT_DESC isn't offered.
+ *  Q9  an indirect descriptor only if negotiated, only as the last of its chain, never inside a
+ *      table; its table has 1..size whole descriptors within one region of guest memory (§2.7.5.3).
  *
- * Every guest field is read exactly once, through an atomic load.
+ * Every guest field is read exactly once, through a volatile or atomic load.
+ *
+ * Notifications (§2.7.7, §2.7.10). Both sides publish an index, then look at the other's event
+ * index, with a full fence between: either the producer sees that it is to notify, or the consumer
+ * sees the new entry. So a pop that finds the ring empty sets avail_event, fences, and looks once
+ * more; while a device works off a ring, avail_event stays behind and the driver keeps quiet.
  */
 #include "vmm/virtio/queue.h"
 
@@ -123,6 +130,7 @@ int virtqueue_activate(struct virtqueue *queue, struct error *err)
 	queue->used = used;
 	queue->next_avail = 0;
 	queue->next_used = 0;
+	queue->signalled = 0;
 	queue->active = true;
 	return 0;
 }
@@ -132,17 +140,49 @@ static uint16_t load16(const uint16_t *field, int order)
 	return __atomic_load_n(field, order);
 }
 
-/* One read of a descriptor; the copy is what counts from here on. */
-static struct virtq_desc copy_descriptor(const struct virtqueue *queue, uint16_t index)
-{
-	const struct virtq_desc *d = &queue->desc[index];
+/* The descriptors that a walk is in: the queue's own, or an indirect table, which needn't be aligned. */
+struct table {
+	const uint8_t *descriptors;
+	uint32_t count;
+	bool indirect;
+};
 
-	return (struct virtq_desc){
-		.addr = __atomic_load_n(&d->addr, __ATOMIC_RELAXED),
-		.len = __atomic_load_n(&d->len, __ATOMIC_RELAXED),
-		.flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED),
-		.next = __atomic_load_n(&d->next, __ATOMIC_RELAXED),
-	};
+struct half_descriptor {
+	uint64_t value;
+} __attribute__((packed));
+
+/* One read of a descriptor, in two halves; the copy is what counts from here on. */
+static struct virtq_desc copy_descriptor(const struct table *table, uint32_t index)
+{
+	const uint8_t *at = table->descriptors + index * sizeof(struct virtq_desc);
+	const volatile struct half_descriptor *half = (const void *)at;
+	uint64_t halves[2] = { half[0].value, half[1].value };
+	struct virtq_desc copy;
+
+	_Static_assert(sizeof(halves) == sizeof(copy), "a descriptor is two 64-bit words");
+	memcpy(&copy, halves, sizeof(copy));
+	return copy;
+}
+
+/* Follows an indirect descriptor into its table. NULL, or the rule it breaks. */
+static const char *enter_table(const struct virtqueue *queue, const struct virtq_desc *d,
+                               struct table *table)
+{
+	if (!queue->indirect)
+		return "Q9: indirect descriptor, not negotiated";
+	if (table->indirect)
+		return "Q9: indirect descriptor in an indirect table";
+	if (d->flags & VIRTQ_DESC_F_NEXT)
+		return "Q9: indirect descriptor that isn't the last";
+	if (d->len == 0 || d->len % sizeof(struct virtq_desc))
+		return "Q9: indirect table that is empty or ends within a descriptor";
+	if (d->len / sizeof(struct virtq_desc) > queue->size)
+		return "Q9: indirect table larger than the queue";
+	const uint8_t *at = guest_memory_at(queue->memory, GPA(d->addr), d->len, GUEST_READ);
+	if (!at)
+		return "Q9: indirect table outside memory";
+	*table = (struct table){ at, d->len / (uint32_t)sizeof(struct virtq_desc), true };
+	return NULL;
 }
 
 /* Adds one descriptor to the chain. NULL, or the rule it breaks. */
@@ -151,8 +191,6 @@ static const char *add_buffer(const struct virtqueue *queue, const struct virtq_
 {
 	bool writable = d->flags & VIRTQ_DESC_F_WRITE;
 
-	if (d->flags & VIRTQ_DESC_F_INDIRECT)
-		return "Q9: indirect descriptor, not negotiated";
 	if (d->len == 0)
 		return "Q6: buffer of no length";
 	if (!writable && chain->writable)
@@ -179,38 +217,53 @@ static const char *add_buffer(const struct virtqueue *queue, const struct virtq_
 
 static const char *walk(const struct virtqueue *queue, uint16_t head, struct virtqueue_chain *chain)
 {
-	uint16_t index = head;
+	struct table table = { (const uint8_t *)queue->desc, queue->size, false };
+	uint32_t index = head;
 
 	chain->head = head;
 	chain->readable = chain->writable = 0;
 	chain->readable_size = chain->writable_size = 0;
-	for (unsigned n = 0; n < queue->size; n++) {
-		if (index >= queue->size)
-			return "Q4: descriptor index beyond the queue";
-		struct virtq_desc d = copy_descriptor(queue, index);
-		const char *rule = add_buffer(queue, &d, chain);
+	for (unsigned n = 0; n < queue->size;) {
+		if (index >= table.count)
+			return "Q4: descriptor index beyond its table";
+		struct virtq_desc d = copy_descriptor(&table, index);
+		bool enters = d.flags & VIRTQ_DESC_F_INDIRECT;
+		const char *rule =
+			enters ? enter_table(queue, &d, &table) : add_buffer(queue, &d, chain);
 		if (rule)
 			return rule;
-		if (!(d.flags & VIRTQ_DESC_F_NEXT))
+		if (!enters && !(d.flags & VIRTQ_DESC_F_NEXT))
 			return NULL;
-		index = d.next;
+		index = enters ? 0 : d.next;
+		n += !enters; /* a table is entered once at most: the loop still ends */
 	}
 	return "Q5: chain longer than the queue";
 }
 
-bool virtqueue_pending(const struct virtqueue *queue)
+/* avail_event, behind the used ring: "notify me about the entry with this index" (§2.7.10). */
+static void ask_for_notification(struct virtqueue *queue)
 {
-	return queue->active && !queue->broken &&
-	       load16(&queue->avail->idx, __ATOMIC_ACQUIRE) != queue->next_avail;
+	uint16_t *avail_event = (uint16_t *)(void *)&queue->used->ring[queue->size];
+
+	__atomic_store_n(avail_event, queue->next_avail, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Chains that wait. Acquire: entries and descriptors are read after the index that published them. */
+static uint16_t count_waiting(const struct virtqueue *queue)
+{
+	return (uint16_t)(load16(&queue->avail->idx, __ATOMIC_ACQUIRE) - queue->next_avail);
 }
 
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, struct error *err)
 {
 	if (!queue->active || queue->broken)
 		return 0;
-	/* Acquire: ring entries and descriptors are read after the index that published them. */
-	uint16_t waiting =
-		(uint16_t)(load16(&queue->avail->idx, __ATOMIC_ACQUIRE) - queue->next_avail);
+	uint16_t waiting = count_waiting(queue);
+	if (waiting == 0 && queue->event_idx) {
+		ask_for_notification(queue);
+		waiting = count_waiting(queue);
+	}
 	if (waiting == 0)
 		return 0;
 	if (waiting > queue->size)
@@ -242,13 +295,21 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
 }
 
-bool virtqueue_wants_interrupt(const struct virtqueue *queue)
+bool virtqueue_wants_interrupt(struct virtqueue *queue)
 {
 	if (!queue->active || queue->broken)
 		return false;
-	/* The used index must be out before the flag is read (§2.7.7.1), hence the full fence. */
+	/* The used index must be out before the wish is read (§2.7.7.1), hence the full fence. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return !(load16(&queue->avail->flags, __ATOMIC_RELAXED) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+	if (!queue->event_idx)
+		return !(load16(&queue->avail->flags, __ATOMIC_RELAXED) &
+		         VIRTQ_AVAIL_F_NO_INTERRUPT);
+	/* used_event, behind the avail ring: wanted if its entry is among those pushed since. */
+	uint16_t event = load16(&queue->avail->ring[queue->size], __ATOMIC_RELAXED);
+	uint16_t since = (uint16_t)(queue->next_used - queue->signalled);
+
+	queue->signalled = queue->next_used;
+	return (uint16_t)(queue->next_used - event - 1) < since;
 }
 
 /* Walks @count buffers, skipping @offset bytes; the one loop behind read and write. */

@@ -28,6 +28,8 @@ struct virtqueue {
 	const char *owner;                 /* borrowed: the device's name, for messages */
 	unsigned index;
 	struct virtqueue_setup setup; /* writable until .active */
+	/* Negotiated (§2.7.10, §2.7.5.3); set by the transport before activation. */
+	bool event_idx, indirect;
 	bool active;
 	bool broken; /* an invariant was violated: nothing is read any more until reset */
 
@@ -37,6 +39,7 @@ struct virtqueue {
 	const struct virtq_avail *avail;
 	struct virtq_used *used;
 	uint16_t next_avail, next_used;
+	uint16_t signalled; /* next_used when the driver's wish for an interrupt was last asked */
 };
 
 struct virtqueue_buffer {
@@ -67,20 +70,20 @@ int virtqueue_activate(struct virtqueue *queue, struct error *err);
  * Takes the next chain. 1: *out_chain is filled; 0: the ring is empty or the queue isn't active;
  * -EPROTO: the driver broke a rule. Then the queue is broken, @err says which, and the device
  * must set DEVICE_NEEDS_RESET.
+ *
+ * With EVENT_IDX the driver notifies again only after a pop has said 0: a device that stops before
+ * comes back by itself (virtio_device_again(), or because it has something for the driver).
  */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, struct error *err);
 
 /* Undoes the last pop; only directly after it, before any push. */
 void virtqueue_unpop(struct virtqueue *queue);
 
-/* True when a pop would give something other than 0. */
-bool virtqueue_pending(const struct virtqueue *queue);
-
 /* Returns a chain to the driver with @written bytes in its writable part. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
 
-/* After pushes: does the driver want an interrupt (§2.7.7)? */
-bool virtqueue_wants_interrupt(const struct virtqueue *queue);
+/* After pushes: does the driver want an interrupt for those since it was last asked (§2.7.7)? */
+bool virtqueue_wants_interrupt(struct virtqueue *queue);
 
 /* Copies the chain's readable part to @out, at most @size bytes from @offset on. Bytes copied. */
 size_t virtqueue_read(const struct virtqueue_chain *chain, uint64_t offset, void *out, size_t size);
