@@ -31,7 +31,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 # --- sources ---------------------------------------------------------------------------------
 
-LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c lib/listener.c
+LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c lib/listener.c \
+           lib/token_bucket.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
                display/screenshot.c
