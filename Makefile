@@ -134,8 +134,17 @@ BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest)
 bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
 	@scripts/bench --out $(BENCH) $(ONLY)
 
+# They run inside guests, under any VMM: static. Not in BENCH, so that the test bed has them too.
+INSIDE_PROGRAMS := $(addprefix $(B)/inside/,disk)
+
 .PHONY: bench-programs
-bench-programs: $(BENCH_PROGRAMS)
+bench-programs: $(BENCH_PROGRAMS) $(INSIDE_PROGRAMS)
+
+$(INSIDE_PROGRAMS): $(B)/inside/%: tests/bench/inside/%.c
+	@mkdir -p $(@D) $(B)/obj/tests/bench/inside
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/tests/bench/inside/$*.d -fno-pie -no-pie -static -o $@ $< \
+		-lpthread
 
 $(BENCH)/bin/floor $(BENCH)/bin/stamp: $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)

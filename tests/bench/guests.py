@@ -3,7 +3,13 @@
 
 Both classes have the same face: started at once, wait(stage) returns when the agent's "ready" event
 for that stage ("agent", "display", "browser") has come to the host, own_memory() is in bytes, end()
-leaves nothing behind. Times are the caller's.
+leaves nothing behind. Times are the caller's. After wait("agent"), put() and run() bring a program in
+and run it there:
+
+    guest = ClocheGuest(folder, "--disk", disk, root=True)
+    guest.wait("agent")
+    load = guest.put(INSIDE / "disk")        # tests/bench/inside/disk.c, static
+    figures = guest.run([load, "/dev/vda"], root=True)
 """
 
 import json
@@ -14,9 +20,11 @@ import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 IMAGES = TREE / "build/images"
+INSIDE = TREE / "build/inside"  # programs that run in guests, static
 MEMORY_MIB = 1024
 AGENT_PORT = 1024  # lib/proto.h
 STAGE_LIMIT_S = 600
+BLOB_MAX = 1 << 20  # cloche-protocol(7)
 
 
 class GuestFailed(Exception):
@@ -38,20 +46,34 @@ def own_memory(pid, memory_mib, image):
 
 
 class Lines:
-    """JSON lines from a socket."""
+    """Messages on a socket: JSON lines, a blob behind those that announce one."""
 
     def __init__(self, connection):
         self.connection = connection
         self.pending = b""
 
+    def fill(self):
+        data = self.connection.recv(65536)
+        if not data:
+            raise GuestFailed("the connection ended")
+        self.pending += data
+
     def next(self):
+        """The next message; its blob, if any, is its member "_blob"."""
         while b"\n" not in self.pending:
-            data = self.connection.recv(65536)
-            if not data:
-                raise GuestFailed("the connection ended")
-            self.pending += data
+            self.fill()
         line, self.pending = self.pending.split(b"\n", 1)
-        return json.loads(line)
+        message = json.loads(line)
+        size = message.get("blob", 0)
+        while len(self.pending) < size:
+            self.fill()
+        message["_blob"], self.pending = self.pending[:size], self.pending[size:]
+        return message
+
+    def send(self, message, blob=b""):
+        if blob:
+            message = dict(message, blob=len(blob))
+        self.connection.sendall(json.dumps(message).encode() + b"\n" + blob)
 
 
 class Guest:
@@ -76,6 +98,31 @@ class Guest:
         raise GuestFailed(f"{self.process.args[0]} ended, status {self.process.returncode}\n"
                           f"{said}\n{last}")
 
+    def agent_call(self, request, blob=b""):
+        """The agent's reply to a request without id. Each VMM has its own way to it."""
+        raise NotImplementedError
+
+    def put(self, file, name=None):
+        """Copies a host file into the guest, executable; its path there."""
+        path = f"/tmp/{name or pathlib.Path(file).name}"
+        data = pathlib.Path(file).read_bytes()
+        for offset in range(0, len(data), BLOB_MAX):
+            self.agent_call({"verb": "file", "op": "write", "path": path, "offset": offset,
+                             "truncate": offset == 0, "mode": 0o755},
+                            data[offset:offset + BLOB_MAX])
+        return path
+
+    def run(self, argv, stdin=b"", root=False, limit_s=STAGE_LIMIT_S):
+        """Runs a command in the guest; its standard output. A status other than 0 is a failure."""
+        reply = self.agent_call({"verb": "exec", "argv": [str(word) for word in argv], "root": root,
+                                 "timeout_ms": limit_s * 1000}, stdin)
+        out, err = reply["_blob"][:reply["stdout"]], reply["_blob"][reply["stdout"]:]
+        if reply.get("exit") != 0 or reply["timed_out"]:
+            how = "is not over" if reply["timed_out"] else \
+                f"ended with {reply.get('exit', reply.get('signal'))}"
+            raise GuestFailed(f"{argv[0]} {how}: {err.decode(errors='replace').strip()[-1000:]}")
+        return out
+
     def end(self):
         self.process.terminate()
         try:
@@ -87,13 +134,13 @@ class Guest:
 
 
 class ClocheGuest(Guest):
-    def __init__(self, folder):
+    def __init__(self, folder, *options, cpus=1, root=False):
         super().__init__(folder, [
             TREE / "build/bin/cloche-vmm", "--kernel", IMAGES / "vmlinux",
             "--initramfs", IMAGES / "initramfs.cpio", "--image", IMAGES / "root.erofs",
-            "--memory", f"{MEMORY_MIB}M", "--cpus", "1", "--console", folder / "console",
+            "--memory", f"{MEMORY_MIB}M", "--cpus", cpus, "--console", folder / "console",
             "--control", folder / "control", "--vsock", folder / "vsock",
-            "--report", folder / "report"])
+            "--report", folder / "report", *(["--guest-root"] if root else []), *options])
         self.control = None
 
     def connect(self):
@@ -109,9 +156,9 @@ class ClocheGuest(Guest):
             connection.settimeout(STAGE_LIMIT_S + 10)
             self.control = Lines(connection)
 
-    def call(self, request):
+    def call(self, request, blob=b""):
         self.connect()
-        self.control.connection.sendall(json.dumps(dict(request, id=1)).encode() + b"\n")
+        self.control.send(dict(request, id=1), blob)
         while True:
             reply = self.control.next()
             if reply.get("id") == 1:
@@ -123,6 +170,10 @@ class ClocheGuest(Guest):
 
     def wait(self, stage):
         self.call({"verb": "wait", "for": stage, "timeout_ms": STAGE_LIMIT_S * 1000})
+
+    def agent_call(self, request, blob=b""):
+        limit = request.get("timeout_ms", STAGE_LIMIT_S * 1000)
+        return self.call({"verb": "agent", "request": request, "timeout_ms": limit + 10000}, blob)
 
     def settle(self):
         """What a session does besides: a picture. Its file descriptor is dropped."""
@@ -142,7 +193,7 @@ class QemuGuest(Guest):
     COMMAND_LINE = ("console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable "
                     "cloche.size=1280x800")
 
-    def __init__(self, folder, cid):
+    def __init__(self, folder, cid, *options, cpus=1, root=False):
         self.listener = socket.socket(socket.AF_VSOCK)
         self.listener.bind((socket.VMADDR_CID_ANY, AGENT_PORT))
         self.listener.listen(1)
@@ -150,14 +201,14 @@ class QemuGuest(Guest):
         self.agent = None
         self.ready = set()
         super().__init__(folder, [
-            "qemu-system-x86_64", "-M", self.MACHINE, "-cpu", "host", "-smp", "1",
+            "qemu-system-x86_64", "-M", self.MACHINE, "-cpu", "host", "-smp", cpus,
             "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", IMAGES / "vmlinux", "-initrd", IMAGES / "initramfs.cpio",
-            "-append", self.COMMAND_LINE, "-serial", f"file:{folder}/console",
+            "-append", self.COMMAND_LINE + (" cloche.root=1" if root else ""), "-serial", f"file:{folder}/console",
             "-global", "virtio-mmio.force-legacy=false",
             "-drive", f"if=none,id=root,format=raw,readonly=on,file={IMAGES / 'root.erofs'}",
             "-device", "virtio-blk-device,drive=root", "-device", "virtio-rng-device",
-            "-device", f"vhost-vsock-device,guest-cid={cid}"])
+            "-device", f"vhost-vsock-device,guest-cid={cid}", *options])
 
     def accept(self):
         while self.agent is None:
@@ -171,14 +222,28 @@ class QemuGuest(Guest):
             connection.settimeout(STAGE_LIMIT_S)
             self.agent = Lines(connection)
 
+    def note(self, event):
+        if event.get("event") == "ready":
+            self.ready.add(event["stage"])
+        elif event.get("event") == "died":
+            raise GuestFailed(f"{event.get('process')} died under QEMU")
+
     def wait(self, stage):
         self.accept()
         while stage not in self.ready:
-            event = self.agent.next()
-            if event.get("event") == "ready":
-                self.ready.add(event["stage"])
-            elif event.get("event") == "died":
-                raise GuestFailed(f"{event.get('process')} died under QEMU")
+            self.note(self.agent.next())
+
+    def agent_call(self, request, blob=b""):
+        self.accept()
+        self.agent.send(dict(request, id=1), blob)
+        while True:
+            message = self.agent.next()
+            if message.get("id") == 1:
+                break
+            self.note(message)
+        if not message["ok"]:
+            raise GuestFailed(f"{request['verb']}: {message['error']['message']}")
+        return message
 
     def settle(self):
         pass

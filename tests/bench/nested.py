@@ -3,61 +3,69 @@
 """nested.py ID… - benchmarks with a real guest, inside the test bed (scripts/testbed). Leaves
 $TESTBED_OUT/samples.json: {ID: [samples, yardstick samples]}.
 
-The guests of one id serve the others too: a boot of the boot benchmark that may go on until
-Chromium is up is a guest of the memory benchmark.
+A module of MODULES has IDS, the benchmarks that it can take, and measure(bench), which is called
+when one of them is wanted and notes all that it has. So the guests of one id serve others too: a
+boot of the boot benchmark that may go on until Chromium is up is a guest of the memory benchmark.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import sys
 import tempfile
-import time
 
+import nested_boot
 from guests import ClocheGuest, GuestFailed, QemuGuest
 
-BOOTS = 5
-MEMORIES = 3
+MODULES = [nested_boot]
 MIB = 1 << 20
 FIRST_CID = 1000
+SIDES = ("cloche", "QEMU")
 
 
 class Bench:
     def __init__(self, ids):
         self.ids = ids
         self.samples = {name: [[], []] for name in ids}
-        self.boots = BOOTS if "boot.ready_vs_qemu" in ids else 0
-        self.memories = MEMORIES if "vmm.own_memory" in ids else 0
+        self.next_cid = FIRST_CID
+
+    def wants(self, name):
+        return name in self.samples
 
     def note(self, name, side, value):
+        """Keeps a sample, side 0 being cloche and 1 QEMU, if the benchmark is wanted at all."""
         if name in self.samples:
             self.samples[name][side].append(value)
-            who = ("cloche", "QEMU")[side]
-            print(f"  {name}: {who} {value:.2f}", flush=True)
+            print(f"  {name}: {SIDES[side]} {value:.2f}", flush=True)
 
-    def run_guest(self, side, index):
+    @staticmethod
+    def turns(count):
+        """Pairs (round, side), the first of a round changing: neither side has the warmer caches."""
+        for index in range(count):
+            for side in ((0, 1), (1, 0))[index % 2]:
+                yield index, side
+
+    @contextlib.contextmanager
+    def guest(self, side, cloche=(), qemu=(), cpus=1, root=False):
+        """A guest whose agent is up, with each VMM's own further options. What goes wrong within is
+        told with the end of the guest's console."""
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = pathlib.Path(name)
-            guest = QemuGuest(folder, FIRST_CID + index) if side else ClocheGuest(folder)
+            if side == 0:
+                guest = ClocheGuest(folder, *cloche, cpus=cpus, root=root)
+            else:
+                guest = QemuGuest(folder, self.next_cid, *qemu, cpus=cpus, root=root)
+                self.next_cid += 1
             try:
                 guest.wait("agent")
-                if index < self.boots:
-                    self.note("boot.ready_vs_qemu", side, time.monotonic() - guest.started)
-                if index < self.memories:
-                    guest.wait("browser")
-                    guest.settle()
-                    self.note("vmm.own_memory", side, guest.own_memory() / MIB)
+                yield guest
             except (GuestFailed, OSError) as why:
                 guest.check_alive()
-                raise GuestFailed(f"{why}\n{(folder / 'console').read_text(errors='replace')[-3000:]}")
+                console = (folder / "console").read_text(errors="replace")
+                raise GuestFailed(f"{why}\n{console[-3000:]}") from why
             finally:
                 guest.end()
-
-    def run(self):
-        """In turns, the first of a pair changing: neither side has the warmer caches."""
-        for index in range(max(self.boots, self.memories)):
-            for side in ((0, 1), (1, 0))[index % 2]:
-                self.run_guest(side, index)
 
 
 def warm_up():
@@ -73,11 +81,14 @@ def main():
     bench = Bench(sys.argv[1:])
     warm_up()
     status = 0
-    try:
-        bench.run()
-    except GuestFailed as why:
-        print(f"nested: {why}", file=sys.stderr)
-        status = 1
+    for module in MODULES:
+        if not any(bench.wants(name) for name in module.IDS):
+            continue
+        try:
+            module.measure(bench)
+        except GuestFailed as why:
+            print(f"nested: {why}", file=sys.stderr)
+            status = 1
     out = pathlib.Path(os.environ["TESTBED_OUT"])
     (out / "samples.json").write_text(json.dumps(bench.samples))
     return status

@@ -31,7 +31,7 @@ class Benchmark(typing.NamedTuple):
     bed: str  # native: this host. nested: the emulated machine of scripts/testbed
     unit: str
     yardstick: str
-    goal: str  # "FIGURE <= LIMIT", FIGURE being a number of the result; "" for none
+    goal: str  # "FIGURE <= LIMIT" or ">=", FIGURE being a number of the result; "" for none
     measure: typing.Optional[typing.Callable]  # native alone; nested.py knows its own by id
 
 
@@ -71,8 +71,10 @@ def rounded(value):
 
 
 def judge(goal, result):
-    figure, _, limit = goal.partition(" <= ")
-    return result[figure] is not None and result[figure] <= float(limit)
+    figure, relation, limit = goal.split()
+    if result[figure] is None:
+        return False
+    return result[figure] <= float(limit) if relation == "<=" else result[figure] >= float(limit)
 
 
 def make_result(bench, samples, yardstick):
