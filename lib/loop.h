@@ -21,7 +21,7 @@ struct loop; /* opaque */
  */
 struct loop_watch {
 	int fd;
-	uint32_t events; /* EPOLLIN | EPOLLOUT; EPOLLERR and EPOLLHUP always come */
+	uint32_t events; /* EPOLLIN, EPOLLOUT…, EPOLLET; EPOLLERR and EPOLLHUP always come */
 	void (*ready)(struct loop_watch *watch, uint32_t events);
 	bool active;
 };

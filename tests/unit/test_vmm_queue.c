@@ -220,9 +220,37 @@ static void test_unpop(void **state)
 	ring_offer(&bed->ring, 3);
 	activate(bed);
 	assert_int_equal(pop(bed), 1);
-	virtqueue_unpop(&bed->queue);
+	virtqueue_unpop(&bed->queue, 1);
 	assert_int_equal(pop(bed), 1);
 	assert_int_equal(bed->chain.head, 3);
+	assert_int_equal(pop(bed), 0);
+}
+
+/* A device takes a batch, uses some of it, and puts the rest back. */
+static void test_unpop_the_rest_of_a_batch(void **state)
+{
+	struct bed *bed = *state;
+
+	assert_int_equal(virtqueue_waiting(&bed->queue), 0); /* not active */
+	for (uint16_t i = 0; i < 4; i++) {
+		ring_describe(&bed->ring, i, BUFFERS + i * 16u, 1, 0, 0);
+		ring_offer(&bed->ring, i);
+	}
+	activate(bed);
+	assert_int_equal(virtqueue_waiting(&bed->queue), 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(pop(bed), 1);
+	assert_int_equal(virtqueue_waiting(&bed->queue), 0);
+	virtqueue_push(&bed->queue, 0, 0);
+	virtqueue_push(&bed->queue, 1, 0);
+	virtqueue_unpop(&bed->queue, 2);
+	assert_int_equal(virtqueue_waiting(&bed->queue), 2);
+	assert_int_equal(pop(bed), 1);
+	assert_int_equal(bed->chain.head, 2);
+	assert_int_equal(pop(bed), 1);
+	assert_int_equal(bed->chain.head, 3);
+	assert_int_equal(pop(bed), 0);
+	virtqueue_unpop(&bed->queue, 0);
 	assert_int_equal(pop(bed), 0);
 }
 
@@ -660,6 +688,7 @@ int main(void)
 		QUEUE_TEST(test_chain),
 		QUEUE_TEST(test_longest_chain),
 		QUEUE_TEST(test_unpop),
+		QUEUE_TEST(test_unpop_the_rest_of_a_batch),
 		QUEUE_TEST(test_interrupt_flag),
 		QUEUE_TEST(test_indices_wrap),
 		QUEUE_TEST(test_changed_after_pop),

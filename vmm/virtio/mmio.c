@@ -107,6 +107,16 @@ void virtio_device_signal(struct virtio_device *dev, unsigned queue)
 		raise(dev, INTERRUPT_USED);
 }
 
+void virtio_device_signal_all(struct virtio_device *dev)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < dev->ops->queue_count; i++)
+		wanted |= virtqueue_wants_interrupt(&dev->queues[i]);
+	if (wanted)
+		raise(dev, INTERRUPT_USED);
+}
+
 void virtio_device_again(struct virtio_device *dev, unsigned queue)
 {
 	uint64_t one = 1;
@@ -343,11 +353,8 @@ static void on_notify(struct loop_watch *watch, uint32_t events)
 {
 	struct virtio_notify *notify = container_of(watch, struct virtio_notify, watch);
 	struct virtio_device *dev = notify->dev;
-	uint64_t drained;
 
 	(void)events;
-	if (read(notify->fd, &drained, sizeof(drained)) < 0)
-		return;
 	pthread_mutex_lock(&dev->lock);
 	if ((dev->status & STATUS_DRIVER_OK) && !dev->needs_reset &&
 	    dev->queues[notify->queue].active)
@@ -373,7 +380,9 @@ static int init_notify(struct virtio_device *dev, unsigned queue, struct error *
 	};
 	if (ioctl(dev->vm_fd, KVM_IOEVENTFD, &ioeventfd))
 		return error_set(err, -errno, "KVM_IOEVENTFD: %s", strerror(errno));
-	int ret = loop_watch_add(dev->loop, &notify->watch, notify->fd, EPOLLIN, on_notify);
+	/* Edge-triggered: every notification is an event, and nobody needs to read the counter. */
+	int ret =
+		loop_watch_add(dev->loop, &notify->watch, notify->fd, EPOLLIN | EPOLLET, on_notify);
 	if (ret)
 		return error_set(err, ret, "cannot watch a queue: %s", strerror(-ret));
 	return 0;

@@ -278,9 +278,14 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, st
 	return 1;
 }
 
-void virtqueue_unpop(struct virtqueue *queue)
+unsigned virtqueue_waiting(const struct virtqueue *queue)
 {
-	queue->next_avail--;
+	return queue->active && !queue->broken ? count_waiting(queue) : 0;
+}
+
+void virtqueue_unpop(struct virtqueue *queue, unsigned count)
+{
+	queue->next_avail = (uint16_t)(queue->next_avail - count);
 }
 
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)

@@ -76,8 +76,14 @@ int virtqueue_activate(struct virtqueue *queue, struct error *err);
  */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, struct error *err);
 
-/* Undoes the last pop; only directly after it, before any push. */
-void virtqueue_unpop(struct virtqueue *queue);
+/*
+ * How many chains wait to be popped. Unlike a pop that finds none it doesn't ask for a notification:
+ * for a device that would take more than it needs. More than the queue's size: the next pop fails.
+ */
+unsigned virtqueue_waiting(const struct virtqueue *queue);
+
+/* Undoes the last @count pops, none of whose chains was pushed; chains popped before them may be. */
+void virtqueue_unpop(struct virtqueue *queue, unsigned count);
 
 /* Returns a chain to the driver with @written bytes in its writable part. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);

@@ -218,7 +218,7 @@ static int deliver_one(struct vsock *vsock, struct error *err)
 		if (sent)
 			return 1;
 	}
-	virtqueue_unpop(rx);
+	virtqueue_unpop(rx, 1);
 	return 0;
 }
 
