@@ -3,8 +3,8 @@
 
 A test is a function under @test. Its name on the command line is the function's, with dashes. It
 passes when it returns, fails on any exception, and is skipped by raising Skip. A test that takes a
-guest names it, and gets it up and running or is skipped: that the guest comes up is a test of its
-own.
+guest names it, and gets it up and running. Where it doesn't come up, the first test that wants it
+fails and the others are skipped.
 """
 import os
 import shutil

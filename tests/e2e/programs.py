@@ -254,6 +254,7 @@ class Guest(Session):
         self.options = options
         self.started = None  # what `run` answered
         self.failed = None
+        self.told = False  # one test has failed with it
         self.loaded = None  # what the page reported of its place and size
         self.thread = None
 
@@ -281,14 +282,15 @@ class Guest(Session):
             self.begin()
         self.thread.join()
         if self.failed:
+            self.told = True
             raise self.failed
         return self
 
     def ready(self):
-        try:
-            return self.up()
-        except Exception as error:
-            raise Skip(f"the guest {self.name} did not come up: {error}") from error
+        """The first test that misses it fails, the others are skipped."""
+        if self.told:
+            raise Skip(f"the guest {self.name} did not come up")
+        return self.up()
 
     def origin(self):
         """Where the page's top left corner is on the screen: below the browser's own bars."""

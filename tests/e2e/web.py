@@ -73,6 +73,12 @@ class Web:
         with self.changed:
             return len(self.events)
 
+    def after(self, *arguments, **members):
+        """Waits for an event like wait(), and returns the mark behind it."""
+        event = self.wait(*arguments, **members)
+        with self.changed:
+            return next(n for n, e in enumerate(self.events) if e is event) + 1
+
     def wait(self, kind, mark=0, limit=EVENT_LIMIT, **members):
         """The first event of this kind, and with these members, since mark."""
         deadline = time.monotonic() + limit
