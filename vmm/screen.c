@@ -8,7 +8,6 @@
  */
 #include "vmm/screen.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "lib/wire.h"
 #include "vmm/agent.h"
 #include "vmm/control.h"
+#include "vmm/screen_pages.h"
 #include "vmm/vm.h"
 
 #define ATTACH_TIMEOUT_MS 30000
@@ -90,49 +90,7 @@ bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out
 	return true;
 }
 
-/* --- attaching: what the agent says, checked ------------------------------------------------- */
-
-static int resolve_pages(const struct screen *screen, const uint8_t *blob, size_t count,
-                         const void **out_pages, struct error *err)
-{
-	for (size_t i = 0; i < count; i++) {
-		uint64_t gfn;
-
-		memcpy(&gfn, blob + i * sizeof(gfn), sizeof(gfn));
-		gfn = le64toh(gfn);
-		/* GUEST_WRITE: the screen lies in RAM, not in the root image. */
-		if (gfn > UINT64_MAX / GUEST_PAGE_SIZE)
-			return error_set(err, -EINVAL, "display: page %zu is outside RAM", i);
-		out_pages[i] = guest_memory_at(&screen->vm->memory, GPA(gfn * GUEST_PAGE_SIZE),
-		                               GUEST_PAGE_SIZE, GUEST_WRITE);
-		if (!out_pages[i])
-			return error_set(err, -EINVAL, "display: page %zu is outside RAM", i);
-	}
-	return 0;
-}
-
-static int make_framebuffer(const struct screen *screen, const json_t *reply, const void *blob,
-                            size_t blob_size, struct framebuffer **out_fb, struct error *err)
-{
-	json_int_t width = json_integer_value(json_object_get(reply, "width"));
-	json_int_t height = json_integer_value(json_object_get(reply, "height"));
-	size_t count = blob_size / sizeof(uint64_t);
-
-	if (width < 0 || width > PROTO_DISPLAY_SIDE_MAX || height < 0 ||
-	    height > PROTO_DISPLAY_SIDE_MAX)
-		return error_set(err, -EINVAL, "display: the announced size is no possible screen");
-	if (count == 0 || count > PROTO_DISPLAY_PAGES_MAX || blob_size % sizeof(uint64_t))
-		return error_set(err, -EINVAL, "display: a page list of %zu bytes", blob_size);
-	const void **pages = calloc(count, sizeof(*pages));
-	if (!pages)
-		return error_set(err, -ENOMEM, "display: no memory for the page list");
-	int ret = resolve_pages(screen, blob, count, pages, err);
-	if (ret == 0)
-		ret = framebuffer_create(pages, count, (unsigned)width, (unsigned)height, out_fb,
-		                         err);
-	free(pages);
-	return ret;
-}
+/* --- attaching ------------------------------------------------------------------------------- */
 
 static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
 {
@@ -148,7 +106,7 @@ static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t 
 		         why ? why : "no reason");
 		return;
 	}
-	if (make_framebuffer(screen, reply, blob, blob_size, &fb, &err)) {
+	if (screen_pages_attach(&screen->vm->memory, reply, blob, blob_size, &fb, &err)) {
 		log_warn("%s; no screen is attached", err.msg);
 		return;
 	}
