@@ -247,8 +247,9 @@ void agent_destroy(struct agent *agent)
 {
 	if (!agent)
 		return;
-	agent->handlers.lost = NULL;
 	if (agent->connected) {
+		/* First: who is told the end of a request may ask again, and is refused then. */
+		agent->connected = false;
 		loop_watch_remove(agent->loop, &agent->watch);
 		wire_conn_finish(&agent->conn);
 		for (unsigned i = 0; i < PROTO_REQUESTS_MAX; i++)
