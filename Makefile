@@ -181,11 +181,13 @@ check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/run-tests --timeout 1600 $(E2E_TESTS)
 
 .PHONY: check
-check: ## everything: units, native-bed tests, end-to-end tests
-	@scripts/setup build images testbed check
+check: ## everything: units, native-bed tests, 20 s of each fuzz target, end-to-end tests
+	@scripts/setup build images testbed check fuzz
 	@$(MAKE) --no-print-directory all images tests
+	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed
-	@scripts/run-tests --timeout 1600 $(UNIT_PROGRAMS) $(NATIVE_TESTS) $(E2E_TESTS)
+	@scripts/run-tests --timeout 1600 $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
+		'$(FUZZ_RUN) 20' $(E2E_TESTS)
 
 # --- housekeeping ----------------------------------------------------------------------------
 

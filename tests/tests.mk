@@ -114,14 +114,16 @@ $(B)/tests/native-guest: tests/native/guest/guest.ld $(NATIVE_GUEST_OBJ)
 NATIVE_PROGRAMS := $(B)/bin/cloche-vmm $(B)/tests/native-guest
 NATIVE_TESTS := tests/native/run.py
 
+include tests/fuzz/fuzz.mk
+
 .PHONY: tests
-tests: $(UNIT_PROGRAMS) $(NATIVE_PROGRAMS)
+tests: $(UNIT_PROGRAMS) $(REPLAY_PROGRAMS) $(NATIVE_PROGRAMS)
 
 .PHONY: check-unit
-check-unit: ## cmocka units, one program a module
+check-unit: ## cmocka units, one program a module; what fuzzing found, replayed
 	@scripts/setup build check
-	@$(MAKE) --no-print-directory $(UNIT_PROGRAMS)
-	@scripts/run-tests $(UNIT_PROGRAMS)
+	@$(MAKE) --no-print-directory $(UNIT_PROGRAMS) $(REPLAY_PROGRAMS)
+	@scripts/run-tests $(UNIT_PROGRAMS) $(REPLAYS)
 
 .PHONY: check-native
 check-native: ## cloche-vmm on this host's own /dev/kvm, with a guest that needs only ring 3
@@ -129,12 +131,25 @@ check-native: ## cloche-vmm on this host's own /dev/kvm, with a guest that needs
 	@$(MAKE) --no-print-directory $(NATIVE_PROGRAMS)
 	@CLOCHE_BUILD=$(B) scripts/run-tests $(NATIVE_TESTS)
 
-# A second build beside the first; what a sanitizer finds fails the test that it happens in.
+# Builds beside the first; what a sanitizer finds fails the test that it happens in. The one for
+# threads can't be combined with the others.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# -Wno-tsan: gcc says that it doesn't follow fences. Nothing rests on one but the order of accesses
+# to guest memory, which are atomic.
+SANITIZE_THREADS := -fsanitize=thread -Wno-tsan -fno-omit-frame-pointer
+
+# $(1): the build's name, $(2): its sanitizers.
+define check_sanitized
+	@scripts/setup build check
+	@$(MAKE) --no-print-directory B=$(B)/$(1) SAN='$(2)' HARDEN=-fPIE OPT='-O1 -g' tests
+	@TSAN_OPTIONS=halt_on_error=1 CLOCHE_BUILD=$(B)/$(1) scripts/run-tests $(patsubst \
+		$(B)/%,$(B)/$(1)/%,$(UNIT_PROGRAMS)) $(REPLAYS:'$(B)/%='$(B)/$(1)/%) $(NATIVE_TESTS)
+endef
 
 .PHONY: check-asan
-check-asan: ## units and native-bed tests once more, under the address and undefined sanitizers
-	@scripts/setup build check
-	@$(MAKE) --no-print-directory B=$(B)/asan SAN='$(SANITIZE)' HARDEN=-fPIE OPT='-O1 -g' tests
-	@CLOCHE_BUILD=$(B)/asan scripts/run-tests \
-		$(patsubst $(B)/%,$(B)/asan/%,$(UNIT_PROGRAMS)) $(NATIVE_TESTS)
+check-asan: ## the same tests under the address and undefined sanitizers
+	$(call check_sanitized,asan,$(SANITIZE))
+
+.PHONY: check-tsan
+check-tsan: ## the same tests under the thread sanitizer
+	$(call check_sanitized,tsan,$(SANITIZE_THREADS))

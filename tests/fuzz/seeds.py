@@ -1,0 +1,429 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes the seeds of the fuzz targets: tests/fuzz/seeds/TARGET/NAME.
+
+usage: seeds.py [--check]
+
+A seed is an honest, small input that brings its target to the places that random bytes don't find.
+The forms are those that the targets' heads describe. The seeds are checked in; --check only says
+whether they are what this script writes.
+"""
+import glob
+import os
+import struct
+import sys
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seeds")
+SEEDS = {}
+
+
+def seed(target, name, *parts):
+    SEEDS[os.path.join(target, name)] = b"".join(parts)
+
+
+def u8(*values):
+    return bytes(values)
+
+
+def u16(value):
+    return struct.pack("<H", value)
+
+
+def u24(value):
+    return struct.pack("<I", value)[:3]
+
+
+def u32(value):
+    return struct.pack("<I", value)
+
+
+# --- rings.c: chains --------------------------------------------------------------------------
+
+WRITABLE, HIGH, ROM, DATA, HUGE = 1, 2, 4, 8, 16
+INDIRECT, HIDDEN, LOOP = 0x08, 0x10, 0x20
+
+
+def readable(step, data, length=None):
+    """A buffer that the driver has filled."""
+    return u8(DATA, step) + u16(len(data) if length is None else length) + u8(len(data)) + data
+
+
+def writable(step, length, flags=0):
+    return u8(WRITABLE | flags, step) + u16(length)
+
+
+def chain(*descriptors, flags=0):
+    return u8((len(descriptors) - 1) | flags) + b"".join(descriptors)
+
+
+# --- fuzz_queue.c -----------------------------------------------------------------------------
+
+Q_OFFER, Q_POKE, Q_POP, Q_PUSH, Q_UNPOP, Q_ASK, Q_SKIP = range(7)
+EVENT_IDX, ALLOW_INDIRECT, PLACED = 1, 2, 4
+
+
+def queue_seeds():
+    pair = chain(readable(0, b"request!"), writable(1, 64))
+    turn = u8(Q_OFFER) + pair + u8(Q_POP, Q_PUSH, 0, Q_ASK)
+    seed("queue", "turns", u8(4 << 4), turn * 4)
+    seed("queue", "event-idx", u8(EVENT_IDX | 2 << 4), u8(Q_POP), turn * 6)
+    table = u8(Q_OFFER) + chain(*[readable(i, b"part") for i in range(4)],
+                                *[writable(i, 512) for i in range(4)], flags=INDIRECT)
+    seed("queue", "indirect", u8(ALLOW_INDIRECT | 3 << 4), table, u8(Q_POP, Q_PUSH, 0) * 2)
+    seed("queue", "unpop", u8(8 << 4), u8(Q_OFFER), pair, u8(Q_OFFER), pair,
+         u8(Q_POP, Q_POP, Q_UNPOP, 2, Q_POP, Q_PUSH, 1))
+    seed("queue", "wrap", u8(EVENT_IDX | 1 << 4), u8(Q_SKIP), u16(65534), u16(65535),
+         u8(Q_POKE), u24(0x1002), u8(1), u16(65535), u8(Q_POP, Q_PUSH, 0), turn)
+    seed("queue", "placed", u8(PLACED), u16(16), u24(0x3000), u24(0x5002), u24(0x6004),
+         u8(Q_POKE), u24(0x3000), u8(15), struct.pack("<QIHH", 0x8000, 32, 2, 0),
+         u8(Q_POKE), u24(0x5002), u8(5), u16(0), u16(1), u16(0), u8(Q_POP, Q_PUSH, 0))
+    seed("queue", "loop", u8(4 << 4), u8(Q_OFFER),
+         chain(readable(0, b"a"), readable(1, b"b"), flags=LOOP), u8(Q_POP))
+    seed("queue", "huge", u8(4 << 4), u8(Q_OFFER),
+         chain(*[u8(HUGE, 0) + u16(1)] * 8), u8(Q_POP, Q_PUSH, 0))
+    seed("queue", "other-memory", u8(4 << 4), u8(Q_OFFER),
+         chain(u8(ROM, 0) + u16(4096), u8(HIGH, 0) + u16(256), writable(0, 256, HIGH)),
+         u8(Q_POP, Q_PUSH, 0, Q_OFFER), chain(writable(0, 16, ROM)), u8(Q_POP))
+
+
+# --- driver.c ---------------------------------------------------------------------------------
+
+START, OFFER, NOTIFY, LOOP_STEP, HOST, POKE, WRITE, READ, TIME, RESET = range(10)
+STEPS = 10
+NO_INDIRECT, NO_EVENT_IDX = 1 << 28, 1 << 29
+
+
+def step(kind, how=0):
+    return u8(kind + STEPS * how)
+
+
+def start(refused=0, size=4):
+    """Reset to DRIVER_OK; queues of 1 << size."""
+    return step(START, size) + u32(refused)
+
+
+def offer(queue, *descriptors, flags=0):
+    return step(OFFER, queue) + chain(*descriptors, flags=flags)
+
+
+def request(queue, *descriptors, flags=0):
+    return offer(queue, *descriptors, flags=flags) + step(NOTIFY, queue)
+
+
+def write_register(register, value, size=4):
+    how = {4: 0, 1: 1, 2: 2, 8: 3}[size]
+    if register >= 0x100:
+        return (step(WRITE, how | 4 | 8) + u8(register - 0x100)
+                + struct.pack("<Q", value)[:size])
+    return step(WRITE, how) + u8(register // 4) + struct.pack("<Q", value)[:size]
+
+
+def read_register(register, size=4):
+    how = {4: 0, 1: 1, 2: 2, 8: 3}[size] | 4
+    if register >= 0x100:
+        return step(READ, how | 8) + u8(register - 0x100)
+    return step(READ, how) + u8(register)
+
+
+def by_hand():
+    """A set-up register by register, with what a driver would look at on the way."""
+    return b"".join((
+        write_register(0x70, 0), read_register(0x00), read_register(0x04), read_register(0x08),
+        write_register(0x70, 1), write_register(0x70, 3),
+        write_register(0x14, 1), read_register(0x10), write_register(0x24, 1),
+        write_register(0x20, 1), write_register(0x70, 11), read_register(0x70),
+        write_register(0x30, 0), read_register(0x34), write_register(0x38, 8),
+        write_register(0x80, 0x0000), write_register(0x84, 0),
+        write_register(0x90, 0x1000), write_register(0x94, 0),
+        write_register(0xa0, 0x1400), write_register(0xa4, 0),
+        write_register(0x44, 1), read_register(0x44), write_register(0x70, 15),
+        read_register(0xfc), read_register(0x60), write_register(0x64, 3),
+        write_register(0x38, 4), write_register(0x44, 0)))
+
+
+def transport_seeds(target):
+    seed(target, "by-hand", by_hand(), step(NOTIFY))
+    seed(target, "reset-storm", start() + step(RESET) + start(NO_EVENT_IDX) + step(RESET),
+         start(NO_INDIRECT | NO_EVENT_IDX, 1))
+    seed(target, "misplaced", by_hand()[:-20], step(RESET), write_register(0x70, 11),
+         write_register(0x38, 3), write_register(0x80, 8), write_register(0x44, 1))
+    seed(target, "needs-reset", start(), step(POKE), u24(0x1002), u8(1), u16(999),
+         step(NOTIFY), read_register(0x70), step(RESET))
+
+
+def rng_seeds():
+    transport_seeds("rng")
+    seed("rng", "requests", start(), request(0, writable(0, 64)), request(0, writable(1, 4096)),
+         request(0, writable(2, 7), writable(3, 9), flags=INDIRECT), step(TIME, 15))
+    seed("rng", "readable", start(), request(0, readable(0, b"not for writing")))
+    seed("rng", "many", start(NO_EVENT_IDX), offer(0, writable(0, 16)) * 12, step(NOTIFY),
+         step(TIME, 12))
+
+
+def pmem_seeds():
+    transport_seeds("pmem")
+    flush = (readable(0, u32(0)), writable(1, 4))
+    seed("pmem", "flush", start(), request(0, *flush), request(0, *flush, flags=INDIRECT))
+    seed("pmem", "unknown", start(), request(0, readable(0, u32(7)), writable(1, 4)),
+         request(0, readable(0, b"\0"), writable(1, 4)), request(0, *flush[:1]))
+    seed("pmem", "config", b"".join(read_register(0x100 + at, size)
+                                    for at, size in ((0, 8), (8, 8), (12, 8), (3, 1), (15, 2))))
+
+
+# --- fuzz_vsock.c -----------------------------------------------------------------------------
+
+RX, TX, EVENT = range(3)
+V_REQUEST, V_RESPONSE, V_RST, V_SHUTDOWN, V_RW, V_UPDATE, V_ASK = range(1, 8)
+(H_CONNECT, H_SAY, H_SEND, H_RECEIVE, H_SHUT, H_CLOSE, H_LISTEN, H_ACCEPT) = range(8)
+FIRST_HOST_PORT = 0x40000000
+
+
+def packet(op, host_port=1024, guest_port=5000, length=0, flags=0, credit=65536, forwarded=0,
+           kind=1, source=3):
+    return struct.pack("<QQIIIHHIII", source, 2, guest_port, host_port, length, kind, op, flags,
+                       credit, forwarded)
+
+
+def guest_says(op, data=b"", **fields):
+    body = packet(op, length=len(data), **fields)
+    parts = (readable(0, body), readable(1, data)) if data else (readable(0, body),)
+    return request(TX, *parts)
+
+
+def host(act, peer=0):
+    return step(HOST) + u8(act + 8 * peer)
+
+
+def rx_buffers(count=4, length=4096):
+    return offer(RX, writable(0x40, length)) * count + step(NOTIFY, RX)
+
+
+def vsock_seeds():
+    transport_seeds("vsock")
+    begin = start(size=4) + rx_buffers()
+    seed("vsock", "service", begin, guest_says(V_REQUEST), guest_says(V_RW, b"hello"),
+         host(H_RECEIVE), u16(100), host(H_SEND), u16(600), rx_buffers(2),
+         guest_says(V_ASK), guest_says(V_UPDATE), guest_says(V_SHUTDOWN, flags=3))
+    seed("vsock", "host-connects", begin, host(H_CONNECT), u16(80),
+         guest_says(V_RESPONSE, host_port=FIRST_HOST_PORT, guest_port=80),
+         host(H_RECEIVE), u16(64), host(H_SAY), u8(4), b"ping", rx_buffers(1),
+         guest_says(V_RW, b"pong", host_port=FIRST_HOST_PORT, guest_port=80),
+         host(H_SHUT), u8(1), host(H_CLOSE), rx_buffers(2),
+         guest_says(V_RST, host_port=FIRST_HOST_PORT, guest_port=80))
+    seed("vsock", "guest-connects", begin, host(H_LISTEN), guest_says(V_REQUEST, host_port=2000),
+         host(H_ACCEPT), guest_says(V_RW, b"to a program", host_port=2000),
+         host(H_SEND), u16(9000), rx_buffers(3), guest_says(V_SHUTDOWN, host_port=2000, flags=1),
+         host(H_RECEIVE), u16(99), guest_says(V_SHUTDOWN, host_port=2000, flags=2))
+    seed("vsock", "refused", begin, guest_says(V_REQUEST, host_port=9),
+         guest_says(V_RW, b"nobody", host_port=10), guest_says(V_REQUEST, source=9),
+         guest_says(V_REQUEST, kind=2), guest_says(99))
+    big = readable(0, packet(V_RW, length=60000)), u8(0, 1) + u16(60000)
+    seed("vsock", "back-pressure", begin, guest_says(V_REQUEST), request(TX, *big) * 6,
+         host(H_RECEIVE), u16(60000), host(H_RECEIVE), u16(60000), rx_buffers(1))
+    seed("vsock", "credit", begin, guest_says(V_REQUEST, credit=10), host(H_SEND), u16(100),
+         guest_says(V_UPDATE, credit=200, forwarded=10), host(H_CLOSE), step(TIME, 18),
+         rx_buffers(1))
+    seed("vsock", "lies", begin, guest_says(V_REQUEST), guest_says(V_RW, b"x", forwarded=99999),
+         request(TX, readable(0, packet(V_RW, length=4000))), rx_buffers(1))
+    seed("vsock", "deadlines", begin, host(H_CONNECT), u16(81), step(TIME, 17), step(TIME, 17),
+         host(H_CONNECT, 1), u16(82), step(TIME, 17), rx_buffers(1))
+    seed("vsock", "reset", begin, guest_says(V_REQUEST), host(H_CONNECT), u16(7), step(RESET),
+         step(LOOP_STEP), begin, guest_says(V_REQUEST), host(H_SEND), u16(10))
+    seed("vsock", "small-buffers", start(), rx_buffers(2, 44), guest_says(V_REQUEST))
+
+
+# --- fuzz_wire.c ------------------------------------------------------------------------------
+
+def pieces(stream, size):
+    return b"".join(u8(len(stream[i:i + size])) + stream[i:i + size]
+                    for i in range(0, len(stream), size))
+
+
+def wire_seeds():
+    stream = (b'{"id":1,"verb":"file","path":"a.txt","blob":5}\nhello'
+              b'{"id":2,"ok":true,"n":-3,"r":1.5e3,"l":[null,false,{}]}\n'
+              b'{"event":"ready","s":"\\u00e9\\ud83d\\ude00\\n\xc3\xa9"}\n')
+    seed("wire", "whole", pieces(stream, 249))
+    seed("wire", "bytes", pieces(stream, 1))
+    seed("wire", "sevens", pieces(stream, 7))
+    seed("wire", "blob-lies", pieces(b'{"blob":1048577}\n', 99), pieces(b'{"blob":0}\n', 99))
+    seed("wire", "big-blob", pieces(b'{"blob":900000}\n', 99), u8(250), b"\n" * 250)
+    seed("wire", "long-line", pieces(b'{"a":"', 99), u8(250), b"x" * 250)
+    seed("wire", "no-object", pieces(b"[1]\n", 99))
+    seed("wire", "duplicate", pieces(b'{"a":1,"a":2}\n', 99))
+    seed("wire", "deep", pieces(b'{"a":' + b"[" * 200, 249))
+
+
+# --- fuzz_agent.c -----------------------------------------------------------------------------
+
+(A_CONNECT, A_SAY, A_HELLO, A_REPLY, A_REQUEST, A_LISTEN, A_TIME, A_CLOSE) = range(8)
+
+
+def agent_says(data):
+    return u8(A_SAY, len(data)) + data
+
+
+def agent_seeds():
+    begin = u8(A_CONNECT, A_HELLO)
+    seed("agent", "requests", begin, u8(A_REQUEST + 8 * 4) * 3,
+         u8(A_LISTEN, A_REPLY + 8 * 2, A_REPLY + 8, A_REPLY + 8 * 9, A_REPLY + 8 * 3, A_CLOSE))
+    seed("agent", "timeout", begin, u8(A_REQUEST + 8 * 2) * 2, u8(A_TIME + 8 * 16, A_REPLY + 8))
+    seed("agent", "two", begin, u8(A_CONNECT), u8(A_REQUEST), u8(A_CLOSE), begin)
+    seed("agent", "old-version", u8(A_CONNECT), agent_says(b'{"event":"hello","protocol":0}\n'))
+    seed("agent", "blob", begin, u8(A_REQUEST + 8 * 3),
+         agent_says(b'{"id":1,"ok":true,"blob":4}\nabcd'), agent_says(b'{"event":"died"}\n'))
+    seed("agent", "garbage", begin, agent_says(b"\xff\0\n"), begin, agent_says(b"{}\n"))
+    seed("agent", "asks-at-the-end", begin, u8(A_REQUEST) * 3)
+
+
+# --- fuzz_display.c ---------------------------------------------------------------------------
+
+BARE, RUN, PICTURE = 1, 2, 4
+
+
+def xwd(width, height, **changes):
+    fields = {"header_size": 160, "version": 7, "format": 2, "depth": 24, "width": width,
+              "height": height, "xoffset": 0, "byte_order": 0, "unit": 32, "bit_order": 0,
+              "pad": 32, "bits": 32, "stride": 4 * width, "class": 4, "red": 0xff0000,
+              "green": 0xff00, "blue": 0xff, "bits_rgb": 8, "entries": 256, "colors": 256}
+    fields.update(changes)
+    return struct.pack(">20I", *fields.values())
+
+
+def display_seeds():
+    def bare(header, width, height, flags=0):
+        return (u8(BARE | RUN | flags) + u24(0x4000) + u8(len(header)) + header + u16(width)
+                + u16(height) + u8(4))
+
+    seed("display", "run", bare(xwd(64, 64), 64, 64))
+    seed("display", "picture", bare(xwd(96, 64), 96, 64, PICTURE))
+    seed("display", "one-colour", bare(xwd(64, 64, colors=0, header_size=100), 64, 64))
+    seed("display", "stride", bare(xwd(64, 64, stride=4 * 70), 70, 64))
+    seed("display", "another-size", bare(xwd(64, 65), 64, 64))
+    pages = [9, 5, 7, 0x100, 3]
+    listed = b"".join(struct.pack("<Q", page) for page in pages)
+    message = (b'{"id":1,"ok":true,"width":64,"height":64,"stride":256,"size":19616,"blob":'
+               + str(len(listed)).encode() + b"}\n" + listed)
+    place = u24(pages[0] << 12)
+    seed("display", "wire", u8(0), place, u8(0), message)
+    seed("display", "wire-picture", u8(PICTURE), place, u8(0), message)
+    seed("display", "twice", u8(0), place, u8(0), message.replace(listed[:8], listed[8:16]))
+    seed("display", "outside", u8(0), place, u8(0), message[:-8], struct.pack("<Q", 1 << 60))
+    seed("display", "no-list", u8(0), place, u8(0), b'{"ok":true,"width":"64"}\n')
+
+
+# --- fuzz_loader.c ----------------------------------------------------------------------------
+
+INITRAMFS, LONGER = 1, 2
+
+
+def elf(segments, entry=0x100000, count=None, **changes):
+    fields = {"type": 2, "machine": 62, "offset": 64, "size": 56}
+    fields.update(changes)
+    head = b"\x7fELF" + u8(2, 1, 1) + bytes(9)
+    head += struct.pack("<HHIQQQIHHHHHH", fields["type"], fields["machine"], 1, entry,
+                        fields["offset"], 0, 0, 64, fields["size"],
+                        len(segments) if count is None else count, 0, 0, 0)
+    return (head + b"".join(segments)).ljust(0x206, b"\0")
+
+
+def load(offset, address, in_file, in_memory):
+    return struct.pack("<IIQQQQQQ", 1, 7, offset, address, address, in_file, in_memory, 4096)
+
+
+def bzimage(version=0x20f, flags=1, sectors=1, address=0x100000, init_size=0x4000):
+    header = bytearray(0x268)
+    header[0x1f1] = sectors
+    header[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", header, 0x206, version)
+    struct.pack_into("<H", header, 0x236, flags)
+    struct.pack_into("<QI", header, 0x258, address, init_size)
+    return bytes(header)
+
+
+def loader_seeds():
+    def kernel(file, flags=LONGER, cmdline=b"console=ttyS0", initramfs=0):
+        return u8(flags, len(cmdline)) + cmdline + u16(initramfs) + file
+
+    good = load(0x200, 0x100000, 0x800, 0x1000)
+    seed("loader", "elf", kernel(elf([good])))
+    seed("loader", "elf-two", kernel(elf([good, load(0, 0x300000, 64, 64)])))
+    seed("loader", "elf-initramfs", kernel(elf([good]), LONGER | INITRAMFS, initramfs=17))
+    seed("loader", "elf-outside", kernel(elf([load(0, 0x3ff000, 64, 0x2000)])))
+    seed("loader", "elf-wraps", kernel(elf([load(0, 2**64 - 4096, 0, 8192)])))
+    seed("loader", "elf-low", kernel(elf([load(0, 0x8000, 64, 64)])))
+    seed("loader", "elf-no-entry", kernel(elf([good], entry=0x200000)))
+    seed("loader", "bzimage", kernel(bzimage()))
+    seed("loader", "bzimage-initramfs", kernel(bzimage(), LONGER | INITRAMFS, initramfs=9000))
+    seed("loader", "bzimage-old", kernel(bzimage(version=0x20b)))
+    seed("loader", "bzimage-short", kernel(bzimage(sectors=200)))
+    seed("loader", "bzimage-high", kernel(bzimage(address=2**64 - 0x1000)))
+    seed("loader", "no-kernel", kernel(b"#!/bin/sh\n".ljust(600, b"\0")))
+
+
+# --- fuzz_registers.c -------------------------------------------------------------------------
+
+SERIAL, VMGENID, PVPANIC, POWER, IOAPIC = range(5)
+ROUND = u8(15)
+
+
+def bus_access(device, offset, size, value=None):
+    how = {1: 0, 2: 1, 4: 2, 8: 3}[size] | (4 if value is None else 0)
+    return (u8(device | how << 4) + u8(offset)
+            + (b"" if value is None else struct.pack("<Q", value)[:size]))
+
+
+def registers_seeds():
+    text = b"".join(bus_access(SERIAL, 0, 1, byte) for byte in b"Linux\r\n\x1b[31m")
+    seed("registers", "serial", bus_access(SERIAL, 1, 1, 2), text, ROUND,
+         bus_access(SERIAL, 2, 1), bus_access(SERIAL, 5, 1), u8(3))
+    seed("registers", "serial-setup", bus_access(SERIAL, 3, 1, 0x83), bus_access(SERIAL, 0, 1, 1),
+         bus_access(SERIAL, 1, 1, 0), bus_access(SERIAL, 0, 1), bus_access(SERIAL, 3, 1, 3),
+         bus_access(SERIAL, 4, 1, 0x1b), bus_access(SERIAL, 6, 1), bus_access(SERIAL, 7, 1, 9),
+         bus_access(SERIAL, 2, 1, 1), bus_access(SERIAL, 2, 4))
+
+    def pin(number, low, high):
+        return b"".join((bus_access(IOAPIC, 0, 4, 0x11 + 2 * number),
+                         bus_access(IOAPIC, 16, 4, high),
+                         bus_access(IOAPIC, 0, 4, 0x10 + 2 * number),
+                         bus_access(IOAPIC, 16, 4, low), bus_access(IOAPIC, 16, 4)))
+
+    seed("registers", "ioapic", pin(4, 0x31, 0), pin(5, 0x932, 0xff000000), pin(23, 0x10033, 0),
+         bus_access(SERIAL, 1, 1, 2), pin(4, 0x10031, 0), text, pin(4, 0x31, 0))
+    seed("registers", "ioapic-odd", pin(24, 0x31, 0), pin(3, 0x08, 0), pin(3, 0x731, 0),
+         bus_access(IOAPIC, 0, 4, 0), bus_access(IOAPIC, 16, 4, 0xffffffff),
+         bus_access(IOAPIC, 16, 8, 5), bus_access(IOAPIC, 17, 4), bus_access(IOAPIC, 0, 4, 1),
+         bus_access(IOAPIC, 16, 4))
+    seed("registers", "platform", bus_access(VMGENID, 0, 8), bus_access(VMGENID, 15, 1),
+         bus_access(VMGENID, 12, 8), bus_access(PVPANIC, 0, 1), bus_access(PVPANIC, 0, 1, 1),
+         bus_access(PVPANIC, 1, 1, 1), bus_access(POWER, 0, 4, 0x34), bus_access(POWER, 0, 4))
+
+
+def main():
+    for make in (queue_seeds, rng_seeds, pmem_seeds, vsock_seeds, wire_seeds, agent_seeds,
+                 display_seeds, loader_seeds, registers_seeds):
+        make()
+    there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
+    if sys.argv[1:] == ["--check"]:
+        wrong = [name for name, data in SEEDS.items()
+                 if name not in there or open(os.path.join(HERE, name), "rb").read() != data]
+        wrong += sorted(there - set(SEEDS))
+        for name in wrong:
+            print(f"FAIL {name}: not what seeds.py writes: run it")
+        print(f"{len(SEEDS) - len(wrong)} passed, {len(wrong)} failed")
+        return 1 if wrong else 0
+    if sys.argv[1:]:
+        print(__doc__.strip())
+        return 2
+    for name in there - set(SEEDS):
+        os.unlink(os.path.join(HERE, name))
+    for name, data in SEEDS.items():
+        path = os.path.join(HERE, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
