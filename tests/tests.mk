@@ -111,8 +111,25 @@ $(B)/tests/native-guest: tests/native/guest/guest.ld $(NATIVE_GUEST_OBJ)
 	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
 		-Wl,-T,$< -o $@ $(NATIVE_GUEST_OBJ)
 
-NATIVE_PROGRAMS := $(B)/bin/cloche-vmm $(B)/tests/native-guest
-NATIVE_TESTS := tests/native/run.py
+# The hostile guest stands on the same runtime.
+HOSTILE_GUEST_SRC := main.c driver.c serve.c stream.c rings.c queues.c races.c transport.c life.c \
+                     small.c vsock.c
+HOSTILE_GUEST_OBJ := $(HOSTILE_GUEST_SRC:%.c=$(B)/obj/tests/hostile/guest/%.o) \
+                     $(patsubst %,$(B)/obj/tests/native/guest/%.o,start runtime)
+
+$(B)/obj/tests/hostile/guest/%.o: tests/hostile/guest/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(NATIVE_GUEST_CFLAGS) -c -o $@ $<
+
+$(B)/tests/hostile-guest: tests/native/guest/guest.ld $(HOSTILE_GUEST_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
+		-Wl,-T,$< -o $@ $(HOSTILE_GUEST_OBJ)
+
+NATIVE_PROGRAMS := $(B)/bin/cloche-vmm $(B)/tests/native-guest $(B)/tests/hostile-guest
+NATIVE_TESTS := tests/native/run.py tests/hostile/run.py
 
 include tests/fuzz/fuzz.mk
 

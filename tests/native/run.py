@@ -6,9 +6,7 @@ run.py [NAME...] - runs cloche-vmm on this host's own /dev/kvm with the ring-3 t
 Ring 3 runs natively wherever there is a KVM at all, also where guest kernels are interpreted. Where
 there is none, every test is skipped, loudly. CLOCHE_BUILD names the build directory (default build).
 """
-import json
 import os
-import subprocess
 import sys
 import time
 import traceback
@@ -17,23 +15,9 @@ import bad_input
 import control
 import ending
 import guest
-from vmm import GUEST, VMM, Bed, Failure
+from vmm import GUEST, VMM, Bed, Failure, kvm_problem
 
 TESTS = guest.TESTS + ending.TESTS + control.TESTS + bad_input.TESTS
-
-
-def kvm_problem():
-    """Why no guest can run here, or None."""
-    done = subprocess.run([VMM, "--probe"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=60, check=False)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        return f"cloche-vmm --probe said: {done.stdout}{done.stderr}"
-    missing = answer.get("missing_capabilities")
-    if answer.get("kvm") != "ok" or missing:
-        return answer.get("message", f"KVM lacks {missing}")
-    return None
 
 
 def name_of(test):

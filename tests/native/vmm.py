@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-LIMIT_S = 60
+LIMIT_S = int(os.environ.get("CLOCHE_TEST_LIMIT_S", "60"))
 POLL_S = 0.005
 
 BUILD = os.path.abspath(os.environ.get("CLOCHE_BUILD", "build"))
@@ -40,6 +40,20 @@ def await_true(condition, what):
         if time.monotonic() > deadline:
             raise Failure(f"{what}: not within {LIMIT_S} s")
         time.sleep(POLL_S)
+
+
+def kvm_problem():
+    """Why no guest can run here, or None."""
+    done = subprocess.run([VMM, "--probe"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        return f"cloche-vmm --probe said: {done.stdout}{done.stderr}"
+    missing = answer.get("missing_capabilities")
+    if answer.get("kvm") != "ok" or missing:
+        return answer.get("message", f"KVM lacks {missing}")
+    return None
 
 
 def words(text):
@@ -208,9 +222,9 @@ class Bed:
             file.write(data)
         return self.path(name)
 
-    def start(self, test, *arguments, append="", memory="64M", stdout=None):
+    def start(self, test, *arguments, append="", memory="64M", stdout=None, kernel=GUEST):
         """A VMM whose guest runs @test."""
-        vmm = Vmm(self, ["--kernel", GUEST, "--memory", memory, "--append", f"test={test} {append}",
+        vmm = Vmm(self, ["--kernel", kernel, "--memory", memory, "--append", f"test={test} {append}",
                          *arguments], stdout)
         self.vmms.append(vmm)
         return vmm

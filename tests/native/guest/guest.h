@@ -37,6 +37,7 @@ void print_value(const char *name, uint64_t value);
 /* Prints "FAIL what" and remembers it when @ok is false. */
 void check(bool ok, const char *what);
 bool checks_failed(void);
+void checks_forget(void); /* for a guest that runs several tests */
 
 bool streq(const char *a, const char *b);
 /* The value of the word @name=… on @cmdline, copied to @out; false when there is none. */
