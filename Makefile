@@ -168,10 +168,19 @@ $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
 # Real guests need a KVM that runs them: the test bed has one, whatever this host can do.
 E2E_TESTS := 'scripts/testbed --timeout 1500 tests/e2e/run.py'
 
+# The guest's agent on this host, with a real Xvfb and Chromium: edges that are slow to reach in a guest.
+AGENT_TESTS := 'tests/e2e/agent_host.py $(B)/guest/cloche-agent'
+
 .PHONY: lint
 lint: ## format, static analysis, direction of includes, headers alone, scripts
 	@scripts/setup build check lint
 	@scripts/lint
+
+.PHONY: check-agent
+check-agent: ## the guest's agent as a process of this host, with Xvfb and Chromium
+	@scripts/setup build check agent
+	@$(MAKE) --no-print-directory $(B)/guest/cloche-agent
+	@scripts/run-tests --timeout 600 $(AGENT_TESTS)
 
 .PHONY: check-e2e
 check-e2e: ## real guests, from boot to kill, in the test bed
@@ -181,13 +190,13 @@ check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/run-tests --timeout 1600 $(E2E_TESTS)
 
 .PHONY: check
-check: ## everything: units, native-bed tests, 20 s of each fuzz target, end-to-end tests
-	@scripts/setup build images testbed check fuzz
+check: ## everything: units, native bed, the agent, 20 s of each fuzz target, end to end
+	@scripts/setup build images testbed check agent fuzz
 	@$(MAKE) --no-print-directory all images tests
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed
 	@scripts/run-tests --timeout 1600 $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
-		'$(FUZZ_RUN) 20' $(E2E_TESTS)
+		$(AGENT_TESTS) '$(FUZZ_RUN) 20' $(E2E_TESTS)
 
 # --- housekeeping ----------------------------------------------------------------------------
 

@@ -4,10 +4,12 @@
 
 usage: agent_host.py AGENT [-k WORD]... [--load N]
 
-The agent runs as an ordinary process; unix sockets stand in for vsock ports. Needs root (the agent
-becomes uid 1000 for all that it starts), Xvfb, Chromium and user namespaces for its sandbox: what
-is missing is said and its tests are skipped. -k runs only tests whose name holds a WORD; --load
-keeps N processes busy meanwhile. Each test prints a line; the last line is the total.
+The agent runs as an ordinary process; unix sockets stand in for vsock ports. It and all that it starts
+live in namespaces of their own, with /tmp and /dev/shm in memory: nothing of this host is touched, and
+nothing is left, however a test ends. Needs root (the agent becomes uid 1000 for all that it starts),
+Xvfb, Chromium and user namespaces for its sandbox: what is missing is said and its tests are skipped.
+-k runs only tests whose name holds a WORD; --load keeps N processes busy meanwhile. Each test prints a
+line; the last line is the total.
 """
 import argparse
 import hashlib
@@ -31,6 +33,7 @@ LINE_MAX = 64 << 10
 BLOB_MAX = 1 << 20
 OUTPUT_MAX = 512 << 10
 BROWSER = "/usr/lib/chromium/chromium"
+INSIDE = "CLOCHE_AGENT_HOST_INSIDE"
 
 
 class Skip(Exception):
@@ -244,19 +247,16 @@ def test_exec_output_is_capped(agent):
 
 
 def test_exec_timeout(agent):
-    start = time.monotonic()
-    reply, out, _ = exec_(agent.conn, "sh", "-c", "echo begun; sleep 60", timeout_ms=300)
+    reply, out, _ = exec_(agent.conn, "sh", "-c", "echo begun; sleep 1000", timeout_ms=2000)
     assert reply["timed_out"] and reply["signal"] == 15 and out == b"begun\n"
     reply, _, _ = exec_(agent.conn, "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done",
-                        timeout_ms=300)
+                        timeout_ms=2000)
     assert reply["timed_out"] and reply["signal"] == 9
-    assert time.monotonic() - start < 10
 
 
 def test_exec_daemon_does_not_hang(agent):
-    start = time.monotonic()
-    _, out, _ = exec_(agent.conn, "sh", "-c", "setsid sleep 20 & echo done")
-    assert out == b"done\n" and time.monotonic() - start < 5
+    _, out, _ = exec_(agent.conn, "sh", "-c", "setsid sleep 1000 & echo done")
+    assert out == b"done\n"
     exec_(agent.conn, "pkill", "-u", "1000", "-x", "sleep")
 
 
@@ -275,7 +275,7 @@ def test_exec_errors(agent):
 
 
 def test_exec_many_at_once(agent):
-    numbers = [agent.conn.begin("exec", argv=["sleep", "5"]) for _ in range(32)]
+    numbers = [agent.conn.begin("exec", argv=["sleep", "1000"]) for _ in range(32)]
     fails("busy", agent.conn.call, "exec", argv=["true"])
     exec_kill = subprocess.run(["pkill", "-u", str(UID), "-x", "sleep"], check=False)
     assert exec_kill.returncode == 0
@@ -292,7 +292,7 @@ def test_requests_that_are_wrong(agent):
     conn.send({"id": 0, "verb": "clock"})
     conn.send({"id": "x", "verb": "clock"})
     assert conn.call("clock")["realtime_ns"] > 0
-    conn.send({"id": 90002, "verb": "exec", "argv": ["sleep", "0.5"]})
+    conn.send({"id": 90002, "verb": "exec", "argv": ["sleep", "2"]})
     conn.send({"id": 90002, "verb": "clock"})
     fails("bad_request", conn.end, 90002)
     assert conn.end(90002)["exit"] == 0
@@ -434,16 +434,14 @@ def test_relay(agent):
 
 def test_reconnect(agent):
     exec_(agent.conn, "true")
-    agent.conn.begin("exec", argv=["sh", "-c", "sleep 33.25"])
+    agent.conn.begin("exec", argv=["sh", "-c", "sleep 1033.25"])
     time.sleep(0.3)
-    started = time.monotonic()
     agent.conn.sock.close()
     agent.conn = agent.accept()
-    assert time.monotonic() - started < 2
     hello = agent.conn.wait_event(event="hello")
     assert agent.conn.events[0] is hello
     agent.conn.wait_event(event="ready", stage="agent")
-    _, out, _ = exec_(agent.conn, "sh", "-c", "pgrep -f 'sleep 33[.]25' || echo none")
+    _, out, _ = exec_(agent.conn, "sh", "-c", "pgrep -f 'sleep 1033[.]25' || echo none")
     assert out == b"none\n", "the lost connection's command lives on"
     agent.conn.sock.sendall(b"garbage\n")
     agent.conn = agent.accept()
@@ -637,22 +635,28 @@ def test_browser_survives_big_messages(agent):
     assert agent.conn.call("browser", op="navigate", url=SITE.url + "/two")["status"] == 200
 
 
+def wait_front(agent, condition, timeout=60):
+    """Waits for a page to be in front."""
+    deadline = time.monotonic() + timeout
+    while not condition(state := agent.conn.call("browser", op="state")):
+        assert time.monotonic() < deadline, f"another page stays in front: {state}"
+        time.sleep(0.1)
+
+
 def test_browser_follows_the_front_tab(agent):
     browser_ready(agent)
     call = agent.conn.call
     call("browser", op="navigate", url=SITE.url + "/two")
     steps(agent, {"key": "ctrl+t"})
-    for _ in range(100):
-        if call("browser", op="state")["url"] != SITE.url + "/two":
-            break
-        time.sleep(0.1)
+    wait_front(agent, lambda state: state["url"] != SITE.url + "/two")
     call("browser", op="navigate", url=SITE.url + "/gone")
     assert call("browser", op="state")["title"] == "no"
-    steps(agent, {"key": "ctrl+1"}, {"sleep_ms": 500})
-    state = call("browser", op="state")
-    assert state["title"] == "zwei ä", state
-    steps(agent, {"key": "ctrl+2"}, {"sleep_ms": 500}, {"key": "ctrl+w"}, {"sleep_ms": 500})
-    assert call("browser", op="state")["title"] == "zwei ä"
+    steps(agent, {"key": "ctrl+1"})
+    wait_front(agent, lambda state: state["title"] == "zwei ä")
+    steps(agent, {"key": "ctrl+2"})
+    wait_front(agent, lambda state: state["title"] == "no")
+    steps(agent, {"key": "ctrl+w"})
+    wait_front(agent, lambda state: state["title"] == "zwei ä")
 
 
 def test_browser_fills_the_screen(agent):
@@ -755,9 +759,19 @@ def test_input_errors(agent):
 
 def test_window_closed_gives_focus_back(agent):
     keys_page(agent)
-    steps(agent, {"key": "ctrl+n"}, {"sleep_ms": 3000}, {"key": "ctrl+w"}, {"sleep_ms": 2000},
-          {"text": "back"})
-    SITE.wait(lambda s: s["value"] == "back", "typing after a window was closed")
+    steps(agent, {"key": "ctrl+n"})
+    wait_front(agent, lambda state: not state["url"].startswith(SITE.url))
+    steps(agent, {"key": "ctrl+w"})
+    wait_front(agent, lambda state: state["url"].startswith(SITE.url))
+    # The page is in front before it has the focus; until then keys go nowhere.
+    for attempt in range(20):
+        steps(agent, {"key": "ctrl+a"}, {"text": "back"})
+        try:
+            SITE.wait(lambda s: s["value"] == "back", "typing after a window was closed", 3)
+            return
+        except AssertionError:
+            if attempt == 19:
+                raise
 
 
 def test_sandbox_is_on(agent):
@@ -817,8 +831,8 @@ def needs(name):
 
 def what_is_missing():
     missing = {}
-    if os.geteuid() != 0:
-        missing["nothing"] = "needs root"
+    if os.environ.get(INSIDE) != "1":
+        missing["nothing"] = "needs root and namespaces of its own (unshare)"
     if not shutil.which("Xvfb"):
         missing["display"] = "Xvfb isn't installed"
     if not os.path.exists(BROWSER):
@@ -831,6 +845,25 @@ def what_is_missing():
     if "display" in missing:
         missing.setdefault("browser", missing["display"])
     return missing
+
+
+def enter_namespaces():
+    """Starts this script anew where it can leave nothing behind; returns if there is no such place."""
+    inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc"]
+    if os.geteuid() == 0 and shutil.which("unshare") and \
+            subprocess.run([*inside, "true"], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+        os.environ[INSIDE] = "1"
+        os.execvp(inside[0], [*inside, sys.executable, os.path.abspath(__file__), *sys.argv[1:]])
+
+
+def hide_folders(agent):
+    """Mounts memory over the folders that the programs write to; the agent's new path."""
+    mount = ["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs"]
+    subprocess.run([*mount, "/dev/shm"], check=True)
+    agent = shutil.copy(agent, "/dev/shm/cloche-agent")
+    subprocess.run([*mount, "/tmp"], check=True)
+    os.chdir("/")
+    return agent
 
 
 def burn():
@@ -862,6 +895,8 @@ def main():
     parser.add_argument("-k", action="append", default=[], metavar="WORD")
     parser.add_argument("--load", type=int, default=0, metavar="N")
     options = parser.parse_args()
+    if INSIDE not in os.environ:
+        enter_namespaces()
     tests = [(n, f) for n, f in sorted(globals().items(), key=lambda i: i[0].startswith("test_zz"))
              if n.startswith("test_") and (not options.k or any(w in n for w in options.k))]
     missing = what_is_missing()
@@ -872,6 +907,7 @@ def main():
     SITE = Site()
     agent = None
     if "nothing" not in missing:
+        options.agent = hide_folders(options.agent)
         os.makedirs("/tmp/.X11-unix", mode=0o1777, exist_ok=True)
         agent = Agent(options.agent, *(["--no-browser"] if "browser" in missing else []))
     for name, function in tests:
