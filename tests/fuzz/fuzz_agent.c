@@ -30,7 +30,7 @@ void fuzz_init(void)
 {
 }
 
-static void ask(uint64_t timeout_ms);
+static void ask(uint64_t timeout_ms, size_t blob_size);
 
 static void on_done(void *arg, json_t *reply, const void *blob, size_t blob_size)
 {
@@ -41,16 +41,17 @@ static void on_done(void *arg, json_t *reply, const void *blob, size_t blob_size
 	bed.ended++;
 	/* A callback may ask again, but not for ever: agent.h allows it to answer at once. */
 	if (again)
-		ask(0);
+		ask(0, 0);
 }
 
-static void ask(uint64_t timeout_ms)
+static void ask(uint64_t timeout_ms, size_t blob_size)
 {
+	static const uint8_t zeros[WIRE_BLOB_MAX + 1];
 	json_t *request = json_pack("{s:s}", "verb", "clock");
 
 	CHECK(request);
 	bed.asked++;
-	agent_request(bed.agent, request, NULL, 0, timeout_ms, on_done,
+	agent_request(bed.agent, request, zeros, blob_size, timeout_ms, on_done,
 	              timeout_ms % 2 ? &bed : NULL);
 	json_decref(request);
 }
@@ -116,7 +117,8 @@ static void take_step(struct input *in)
 		say_text(line);
 		break;
 	case REQUEST:
-		ask((uint64_t)1 << how);
+		/* With a blob a guest that doesn't read is soon full; the largest is one too large. */
+		ask((uint64_t)1 << how, input_u8(in) % 8 * (WIRE_BLOB_MAX + 1) / 7);
 		break;
 	case LISTEN:
 		if (bed.guest >= 0 && recv(bed.guest, sink, sizeof(sink), MSG_DONTWAIT) == 0)

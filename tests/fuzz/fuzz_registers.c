@@ -17,7 +17,9 @@
 #include "vmm/serial.h"
 
 #define STEPS_MAX 1000
-#define ROUND 15u /* device number that means: let the I/O thread have a turn */
+/* Device numbers that mean something else: a flood of print, a turn of the I/O thread. */
+#define FLOOD 14u
+#define ROUND 15u
 
 static struct serial serial;
 
@@ -80,6 +82,16 @@ static void access_register(struct bus *bus, struct input *in, uint8_t device, u
 		bus_write(bus, GPA(base + offset), size, input_number(in, size));
 }
 
+/* More than the ring holds, but not so much that an input takes long. */
+static void flood(struct bus *bus, unsigned kib, unsigned *budget)
+{
+	unsigned bytes = kib * 1024 < *budget ? kib * 1024 : *budget;
+
+	*budget -= bytes;
+	for (unsigned i = 0; i < bytes; i++)
+		bus_write(bus, GPA(LAYOUT_SERIAL), 1, i % 80 ? 'x' : '\n');
+}
+
 void fuzz_one(struct input *in)
 {
 	struct error err = { 0 };
@@ -88,7 +100,7 @@ void fuzz_one(struct input *in)
 	struct platform platform;
 	struct irq_line line = { .fd = -1 };
 	struct loop *loop = NULL;
-	unsigned calls = 0;
+	unsigned calls = 0, budget = SERIAL_RING_SIZE + 0x2000;
 	char tail[512];
 	const struct platform_handlers handlers = { &calls, count, count };
 
@@ -106,6 +118,8 @@ void fuzz_one(struct input *in)
 
 		if (byte % 16 == ROUND)
 			fake_kvm_rounds(loop, 1);
+		else if (byte % 16 == FLOOD)
+			flood(&bus, input_u8(in), &budget);
 		else
 			access_register(&bus, in, byte % 16, byte / 16);
 		check_routes(&ioapic);

@@ -73,12 +73,13 @@ static struct virtio_device *create(const struct virtio_place *place, struct inp
 	return dev;
 }
 
-/* A host program that asks for a port of the guest. */
+/* A host program that asks for a port of the guest; port 0: that says nothing yet. */
 static void connect_peer(struct input *in)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char line[32];
-	int size = snprintf(line, sizeof(line), "CONNECT %u\n", input_u16(in));
+	unsigned port = input_u16(in);
+	int size = port ? snprintf(line, sizeof(line), "CONNECT %u\n", port) : 0;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	CHECK(fd >= 0);

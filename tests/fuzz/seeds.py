@@ -218,8 +218,20 @@ def vsock_seeds():
          guest_says(V_RW, b"nobody", host_port=10), guest_says(V_REQUEST, source=9),
          guest_says(V_REQUEST, kind=2), guest_says(99))
     big = readable(0, packet(V_RW, length=60000)), u8(0, 1) + u16(60000)
-    seed("vsock", "back-pressure", begin, guest_says(V_REQUEST), request(TX, *big) * 6,
-         host(H_RECEIVE), u16(60000), host(H_RECEIVE), u16(60000), rx_buffers(1))
+    receive = host(H_RECEIVE) + u16(60000)
+    seed("vsock", "back-pressure", begin, guest_says(V_REQUEST), request(TX, *big) * 7,
+         receive * 9, rx_buffers(1), guest_says(V_SHUTDOWN, flags=2), receive)
+    seed("vsock", "over-credit", begin, guest_says(V_REQUEST), request(TX, *big) * 9, receive)
+    seed("vsock", "closed-under-load", begin, guest_says(V_REQUEST), request(TX, *big) * 6,
+         host(H_CLOSE), request(TX, *big), rx_buffers(1))
+    seed("vsock", "handshakes", begin, host(H_CONNECT), u16(0), host(H_SAY), u8(5), b"CONNE",
+         host(H_SAY), u8(6), b"CT 77\n", host(H_CONNECT), u16(0), host(H_SAY, 1), u8(9),
+         b"HELLO 77\n", host(H_CONNECT), u16(0), host(H_SAY, 2), u8(40), b"CONNECT " + b"1" * 32,
+         host(H_CONNECT), u16(0), host(H_CLOSE, 3), host(H_CONNECT), u16(0), step(TIME, 17))
+    # The same head two hundred times: more than a device works off in one turn.
+    seed("vsock", "turns", start(size=8), guest_says(V_ASK), offer(RX, writable(0x40, 128)),
+         step(POKE), u24(0x1002), u8(1), u16(250), step(POKE), u24(0x3002), u8(1), u16(200),
+         step(NOTIFY, TX), step(LOOP_STEP) * 4)
     seed("vsock", "credit", begin, guest_says(V_REQUEST, credit=10), host(H_SEND), u16(100),
          guest_says(V_UPDATE, credit=200, forwarded=10), host(H_CLOSE), step(TIME, 18),
          rx_buffers(1))
@@ -265,15 +277,18 @@ def agent_says(data):
 
 def agent_seeds():
     begin = u8(A_CONNECT, A_HELLO)
-    seed("agent", "requests", begin, u8(A_REQUEST + 8 * 4) * 3,
+    ask = u8(A_REQUEST + 8 * 4, 0)
+    seed("agent", "requests", begin, ask * 3,
          u8(A_LISTEN, A_REPLY + 8 * 2, A_REPLY + 8, A_REPLY + 8 * 9, A_REPLY + 8 * 3, A_CLOSE))
-    seed("agent", "timeout", begin, u8(A_REQUEST + 8 * 2) * 2, u8(A_TIME + 8 * 16, A_REPLY + 8))
-    seed("agent", "two", begin, u8(A_CONNECT), u8(A_REQUEST), u8(A_CLOSE), begin)
+    seed("agent", "timeout", begin, u8(A_REQUEST + 8 * 2, 0) * 2, u8(A_TIME + 8 * 16, A_REPLY + 8))
+    seed("agent", "two", begin, u8(A_CONNECT), ask, u8(A_CLOSE), begin)
     seed("agent", "old-version", u8(A_CONNECT), agent_says(b'{"event":"hello","protocol":0}\n'))
-    seed("agent", "blob", begin, u8(A_REQUEST + 8 * 3),
+    seed("agent", "blob", begin, ask,
          agent_says(b'{"id":1,"ok":true,"blob":4}\nabcd'), agent_says(b'{"event":"died"}\n'))
     seed("agent", "garbage", begin, agent_says(b"\xff\0\n"), begin, agent_says(b"{}\n"))
-    seed("agent", "asks-at-the-end", begin, u8(A_REQUEST) * 3)
+    seed("agent", "asks-at-the-end", begin, u8(A_REQUEST, 0) * 3)
+    seed("agent", "deaf", begin, u8(A_REQUEST + 8 * 4, 6) * 12, begin, u8(A_LISTEN), ask)
+    seed("agent", "too-large", begin, u8(A_REQUEST + 8 * 4, 7), ask)
 
 
 # --- fuzz_display.c ---------------------------------------------------------------------------
@@ -381,6 +396,8 @@ def registers_seeds():
          bus_access(SERIAL, 1, 1, 0), bus_access(SERIAL, 0, 1), bus_access(SERIAL, 3, 1, 3),
          bus_access(SERIAL, 4, 1, 0x1b), bus_access(SERIAL, 6, 1), bus_access(SERIAL, 7, 1, 9),
          bus_access(SERIAL, 2, 1, 1), bus_access(SERIAL, 2, 4))
+
+    seed("registers", "flood", u8(14, 70), ROUND, u8(14, 1), ROUND, u8(14, 2))
 
     def pin(number, low, high):
         return b"".join((bus_access(IOAPIC, 0, 4, 0x11 + 2 * number),
