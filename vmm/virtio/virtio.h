@@ -12,7 +12,7 @@
 int virtio_pmem_create(const struct virtio_place *place, struct gpa start, uint64_t size,
                        struct virtio_device **out_dev, struct error *err);
 
-/* Entropy from getrandom(2) (§5.4). */
+/* Entropy from getrandom(2) (§5.4): 1 MiB a second, after a burst of 256 KiB. */
 int virtio_rng_create(const struct virtio_place *place, struct virtio_device **out_dev,
                       struct error *err);
 
