@@ -39,14 +39,14 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/screen.c vmm/screen_pages.c \
-           vmm/report.c vmm/probe.c \
+           vmm/report.c vmm/probe.c vmm/status.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \
-           vmm/virtio/vsock_table.c \
+           vmm/virtio/vsock_table.c vmm/virtio/balloon.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 
-SUPERVISOR_SRC := supervisor/actions.c supervisor/client.c supervisor/cmd_act.c supervisor/cmd_console.c \
+SUPERVISOR_SRC := supervisor/actions.c supervisor/client.c supervisor/cmd_act.c supervisor/cmd_balloon.c supervisor/cmd_console.c \
            supervisor/cmd_cp.c supervisor/cmd_doctor.c supervisor/cmd_exec.c supervisor/cmd_freeze.c \
            supervisor/cmd_kill.c supervisor/cmd_ls.c supervisor/cmd_run.c supervisor/cmd_shot.c \
            supervisor/cmd_wait.c supervisor/ending.c supervisor/exec_status.c supervisor/failure.c \

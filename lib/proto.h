@@ -104,12 +104,19 @@
  * status    -> name, pid, state "running|paused", cpus, memory_mib, uptime_ms, ttl_ms (left;
  *           absent without), started_ns (CLOCK_MONOTONIC), stages {…_ms since then: entry,
  *           first_exit, agent, display, browser; absent until reached}, agent? {protocol, agent, kernel, boot_ms}, display?
- *           {width,height}, deaths [{process,exit|signal}], exits {…: count}
+ *           {width,height}, deaths [{process,exit|signal}], balloon {…} (see below),
+ *           exits {…: count}
  * wait      for "agent|display|browser", timeout_ms? (60000) -> what status says
  * screenshot format? "png" (default) | "rgb" | "hash", timeout_ms? -> width, height, size, hash
  *           (XXH3-64 of the RGB rows, 16 hex digits), read_us, encode_us; the picture is a sealed
  *           memfd that comes along (not for "hash")
  * agent     request {verb,…} without id, blob? -> the agent's reply under the client's id
+ * balloon   target_mib? (0 to memory_mib), timeout_ms? (2000) -> driver bool, target_mib, actual_mib,
+ *           inflated_mib, reported_mib (given back since the start, by the balloon and by reports of
+ *           free memory), stats? {age_ms, and what the guest tells of free_bytes, total_bytes,
+ *           available_bytes, caches_bytes, swapped_in_bytes, swapped_out_bytes, major_faults,
+ *           minor_faults, huge_pages, huge_page_failures, oom_kills}. Fresh figures if the guest
+ *           brings them within timeout_ms, else those that there are
  * pause, resume -> {}
  * quit      -> {} and the VMM ends, status 0
  */

@@ -48,6 +48,26 @@ int process_start_time(pid_t pid, uint64_t *out_ticks)
 	return 0;
 }
 
+int process_resident(pid_t pid, uint64_t *out_bytes)
+{
+	cleanup_file FILE *file = NULL;
+	unsigned long long kib;
+	char path[32];
+	char line[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "RssAnon: %llu kB", &kib) != 1)
+			continue;
+		*out_bytes = kib << 10;
+		return 0;
+	}
+	return -EPROTO;
+}
+
 int process_open(pid_t pid, uint64_t start_ticks, int *out_pidfd)
 {
 	cleanup_fd int pidfd = -1;

@@ -23,6 +23,9 @@ int process_start_time(pid_t pid, uint64_t *out_ticks);
  */
 int process_open(pid_t pid, uint64_t start_ticks, int *out_pidfd);
 
+/* Bytes of anonymous memory that @pid has from the host (proc_pid_status(5), RssAnon). 0 or -errno. */
+int process_resident(pid_t pid, uint64_t *out_bytes);
+
 /* Waits up to @timeout_ms until the process has ended. True when it has. */
 bool process_wait_ended(int pidfd, uint64_t timeout_ms);
 

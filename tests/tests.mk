@@ -63,6 +63,8 @@ unit_test_vmm_virtio_mmio_WRAP := ioctl getrandom
 VIRTIO_CORE := vmm/virtio/mmio.c vmm/virtio/queue.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_rng_SRC := vmm/virtio/rng.c vmm/virtio/pmem.c $(VIRTIO_CORE)
 unit_test_vmm_rng_WRAP := ioctl clock_gettime
+unit_test_vmm_balloon_SRC := vmm/virtio/balloon.c vmm/virtio/pmem.c $(VIRTIO_CORE)
+unit_test_vmm_balloon_WRAP := ioctl madvise
 unit_test_vmm_vsock_conn_SRC := vmm/virtio/vsock_conn.c
 unit_test_vmm_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmio.c \
                            vmm/virtio/queue.c vmm/virtio/pmem.c vmm/irq.c vmm/memory.c \

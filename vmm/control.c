@@ -23,6 +23,8 @@
 #include "lib/wire.h"
 #include "vmm/agent.h"
 #include "vmm/screen.h"
+#include "vmm/status.h"
+#include "vmm/virtio/balloon.h"
 #include "vmm/vm.h"
 
 #define DEATHS_MAX 8
@@ -30,6 +32,7 @@
 #define DEFAULT_WAIT_MS 60000
 #define DEFAULT_AGENT_MS 30000
 #define DEFAULT_SCREENSHOT_MS 10000
+#define DEFAULT_BALLOON_MS 2000
 
 struct client {
 	struct control *control;
@@ -44,7 +47,7 @@ struct pending {
 	struct control *control;
 	uint64_t client;
 	json_int_t id;
-	struct pending *next, **prev; /* in .waiting, for "wait" only */
+	struct pending *next, **prev; /* in .waiting or .asking */
 	enum vm_stage stage;
 	const char *stage_name;
 	uint64_t timeout_ms;
@@ -57,7 +60,8 @@ struct control {
 	struct listener listener;
 	uint64_t next_number;
 	struct client clients[CONTROL_CLIENTS_MAX];
-	struct pending *waiting; /* owned */
+	struct pending *waiting; /* owned: "wait" */
+	struct pending *asking;  /* owned: "balloon", for statistics */
 	json_t *deaths;          /* owned array */
 };
 
@@ -139,73 +143,12 @@ static void complete(struct pending *pending, json_t *reply, const void *blob, s
 
 /* --- status and wait ------------------------------------------------------------------------- */
 
-static json_t *describe_stages(const struct vm *vm)
-{
-	static const struct {
-		const char *name;
-		enum vm_stage stage;
-	} shown[] = {
-		{ "entry_ms", STAGE_ENTRY },     { "first_exit_ms", STAGE_FIRST_EXIT },
-		{ "agent_ms", STAGE_AGENT },     { "display_ms", STAGE_DISPLAY },
-		{ "browser_ms", STAGE_BROWSER },
-	};
-	json_t *stages = json_object();
-
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
-		int64_t ms = vm_stage_ms(vm, shown[i].stage);
-
-		if (ms >= 0)
-			json_object_set_new(stages, shown[i].name, json_integer(ms));
-	}
-	return stages;
-}
-
-static json_t *describe_exits(const struct vm *vm)
-{
-	uint64_t mmio = 0, pio = 0, other = 0;
-
-	for (unsigned i = 0; i < vm->vcpus.count; i++) {
-		mmio += atomic_load(&vm->vcpus.cpus[i].exits_mmio);
-		pio += atomic_load(&vm->vcpus.cpus[i].exits_pio);
-		other += atomic_load(&vm->vcpus.cpus[i].exits_other);
-	}
-	return json_pack("{s:I,s:I,s:I}", "mmio", (json_int_t)mmio, "pio", (json_int_t)pio, "other",
-	                 (json_int_t)other);
-}
-
 static json_t *describe(struct control *control, json_int_t id)
 {
-	struct vm *vm = control->vm;
-	uint64_t now = clock_now_ns();
 	json_t *reply = wire_reply_ok(id);
-	unsigned width, height;
 
-	json_object_set_new(reply, "name", json_string(vm->config->name));
-	json_object_set_new(reply, "pid", json_integer(getpid()));
-	json_object_set_new(reply, "state", json_string(vm->paused ? "paused" : "running"));
-	json_object_set_new(reply, "cpus", json_integer(vm->config->cpus));
-	json_object_set_new(reply, "memory_mib",
-	                    json_integer((json_int_t)(vm->config->memory >> 20)));
-	json_object_set_new(
-		reply, "uptime_ms",
-		json_integer((json_int_t)((now - vm->stages[STAGE_STARTED]) / NS_PER_MS)));
-	if (vm->ttl_deadline_ns)
-		json_object_set_new(
-			reply, "ttl_ms",
-			json_integer(vm->ttl_deadline_ns > now
-		                             ? (json_int_t)((vm->ttl_deadline_ns - now) / NS_PER_MS)
-		                             : 0));
-	json_object_set_new(reply, "started_ns",
-	                    json_integer((json_int_t)vm->stages[STAGE_STARTED]));
-	json_object_set_new(reply, "stages", describe_stages(vm));
-	if (agent_hello(vm->agent))
-		json_object_set_new(reply, "agent", json_deep_copy(agent_hello(vm->agent)));
-	if (screen_size(vm->screen, &width, &height))
-		json_object_set_new(reply, "display",
-		                    json_pack("{s:i,s:i}", "width", (int)width, "height",
-		                              (int)height));
+	status_describe(control->vm, reply);
 	json_object_set_new(reply, "deaths", json_deep_copy(control->deaths));
-	json_object_set_new(reply, "exits", describe_exits(vm));
 	return reply;
 }
 
@@ -215,7 +158,17 @@ static void verb_status(struct client *client, json_int_t id, struct wire_messag
 	answer(client, describe(client->control, id), NULL, 0, -1);
 }
 
-static void unlink_waiting(struct pending *pending)
+static void link_pending(struct pending **list, struct pending *pending)
+{
+	pending->next = *list;
+	pending->prev = list;
+	if (pending->next)
+		pending->next->prev = &pending->next;
+	*list = pending;
+}
+
+/* Out of its list, and its timer stopped. */
+static void unlink_pending(struct pending *pending)
 {
 	*pending->prev = pending->next;
 	if (pending->next)
@@ -227,7 +180,7 @@ static void on_wait_expired(struct loop_timer *timer)
 {
 	struct pending *pending = container_of(timer, struct pending, timer);
 
-	unlink_waiting(pending);
+	unlink_pending(pending);
 	complete(pending,
 	         wire_reply_error(pending->id, PROTO_ERR_TIMEOUT,
 	                          "the %s was not ready within %llu ms", pending->stage_name,
@@ -280,11 +233,7 @@ static void verb_wait(struct client *client, json_int_t id, struct wire_message 
 	pending->stage = stages[i].stage;
 	pending->stage_name = stages[i].name;
 	pending->timeout_ms = timeout_ms;
-	pending->next = control->waiting;
-	pending->prev = &control->waiting;
-	if (pending->next)
-		pending->next->prev = &pending->next;
-	control->waiting = pending;
+	link_pending(&control->waiting, pending);
 	loop_timer_set(control->vm->loop, &pending->timer, clock_now_ns() + timeout_ms * NS_PER_MS,
 	               on_wait_expired);
 	control_notify(control);
@@ -319,7 +268,7 @@ void control_notify(struct control *control)
 		next = p->next;
 		if (!reached && !is_hopeless(control, p))
 			continue;
-		unlink_waiting(p);
+		unlink_pending(p);
 		complete(p,
 		         reached ? describe(control, p->id)
 		                 : wire_reply_error(p->id, PROTO_ERR_FAILED,
@@ -344,6 +293,68 @@ void control_note_death(struct control *control, const json_t *event)
 	log_warn("guest: process %s died",
 	         json_string_value(json_object_get(copy, "process")) ?: "?");
 	json_array_append_new(control->deaths, copy);
+}
+
+/* --- balloon --------------------------------------------------------------------------------- */
+
+static void answer_balloon(struct pending *pending)
+{
+	json_t *reply = wire_reply_ok(pending->id);
+
+	unlink_pending(pending);
+	json_object_update_new(reply, status_describe_balloon(pending->control->vm));
+	complete(pending, reply, NULL, 0, -1);
+}
+
+/* The guest is slow or doesn't answer: the age of its last figures says so. */
+static void on_stats_overdue(struct loop_timer *timer)
+{
+	answer_balloon(container_of(timer, struct pending, timer));
+}
+
+void control_notify_stats(struct control *control)
+{
+	while (control && control->asking)
+		answer_balloon(control->asking);
+}
+
+static void verb_balloon(struct client *client, json_int_t id, struct wire_message *message)
+{
+	const json_t *target = json_object_get(message->object, "target_mib");
+	struct control *control = client->control;
+	struct vm *vm = control->vm;
+	json_int_t most = (json_int_t)(vm->config->memory >> 20);
+	uint64_t timeout_ms;
+
+	if (!read_timeout(message->object, DEFAULT_BALLOON_MS, &timeout_ms)) {
+		refuse(client, id, PROTO_ERR_BAD_REQUEST, "'timeout_ms' must be 1 to 3600000");
+		return;
+	}
+	if (target && (!json_is_integer(target) || json_integer_value(target) < 0 ||
+	               json_integer_value(target) > most)) {
+		answer(client,
+		       wire_reply_error(id, PROTO_ERR_BAD_REQUEST,
+		                        "'target_mib' must be 0 to %lld, the guest's memory",
+		                        (long long)most),
+		       NULL, 0, -1);
+		return;
+	}
+	struct pending *pending = pend(client, id);
+	if (!pending)
+		return;
+	if (target) {
+		int ret = virtio_balloon_set_target(vm->balloon,
+		                                    (uint64_t)json_integer_value(target) << 20);
+		ASSERT(ret ==
+		       0); /* what is in range of the guest's memory is in range of the device */
+	}
+	link_pending(&control->asking, pending);
+	/* A frozen guest can't answer, one without a driver never will. */
+	if (vm->paused || !virtio_balloon_ask(vm->balloon))
+		answer_balloon(pending);
+	else
+		loop_timer_set(vm->loop, &pending->timer, clock_now_ns() + timeout_ms * NS_PER_MS,
+		               on_stats_overdue);
 }
 
 /* --- agent, screenshot, pause, resume, quit -------------------------------------------------- */
@@ -429,9 +440,9 @@ static const struct {
 	const char *name;
 	void (*run)(struct client *client, json_int_t id, struct wire_message *message);
 } verbs[] = {
-	{ "status", verb_status }, { "wait", verb_wait },   { "screenshot", verb_screenshot },
-	{ "agent", verb_agent },   { "pause", verb_pause }, { "resume", verb_resume },
-	{ "quit", verb_quit },
+	{ "status", verb_status }, { "wait", verb_wait },       { "screenshot", verb_screenshot },
+	{ "agent", verb_agent },   { "pause", verb_pause },     { "resume", verb_resume },
+	{ "quit", verb_quit },     { "balloon", verb_balloon },
 };
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -536,10 +547,11 @@ void control_destroy(struct control *control)
 	while (control->waiting) {
 		struct pending *pending = control->waiting;
 
-		unlink_waiting(pending);
+		unlink_pending(pending);
 		complete(pending, wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"),
 		         NULL, 0, -1);
 	}
+	control_notify_stats(control);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		close_client(&control->clients[i]);
 	if (control->listener.fd >= 0)

@@ -30,6 +30,9 @@ void control_destroy(struct control *control);
 /* A stage was reached or lost: clients that wait for one are looked at again. Takes NULL. */
 void control_notify(struct control *control);
 
+/* The balloon has fresh statistics: clients that wait for them get them. Takes NULL. */
+void control_notify_stats(struct control *control);
+
 /* Remembers that a process of the guest has died ("died" event), for status. Takes NULL. */
 void control_note_death(struct control *control, const json_t *event);
 

@@ -13,6 +13,8 @@
 #include "lib/log.h"
 #include "lib/proto.h"
 #include "vmm/agent.h"
+#include "vmm/control.h"
+#include "vmm/virtio/balloon.h"
 #include "vmm/virtio/vsock.h"
 
 struct platform_row {
@@ -59,6 +61,24 @@ static int create_rng(struct vm *vm, const struct virtio_place *place,
 	return virtio_rng_create(place, out_dev, err);
 }
 
+static void on_stats_came(void *arg)
+{
+	struct vm *vm = arg;
+
+	control_notify_stats(vm->control);
+}
+
+static int create_balloon(struct vm *vm, const struct virtio_place *place,
+                          struct virtio_device **out_dev, struct error *err)
+{
+	const struct balloon_handlers handlers = { vm, on_stats_came };
+	int ret = virtio_balloon_create(place, &handlers, out_dev, err);
+
+	if (ret == 0)
+		vm->balloon = *out_dev;
+	return ret;
+}
+
 static bool has_image(const struct vm *vm)
 {
 	return vm->image_size > 0;
@@ -78,6 +98,7 @@ static const struct {
 	{ has_image, create_pmem },
 	{ always, create_vsock },
 	{ always, create_rng },
+	{ always, create_balloon }, /* it costs nothing, and every session gives memory back */
 };
 
 static void on_panicked(void *arg)

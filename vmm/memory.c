@@ -99,6 +99,22 @@ void *guest_memory_at(const struct guest_memory *memory, struct gpa gpa, uint64_
 	return NULL;
 }
 
+/*
+ * RAM is anonymous, so that dropped pages come back as zeros. Of a file that is mapped privately
+ * MADV_DONTNEED would bring the file's bytes back: RAM from a template must have anonymous memory
+ * mapped over what is dropped, here and nowhere else.
+ */
+int guest_memory_discard(const struct guest_memory *memory, void *host, uint64_t size)
+{
+	uint64_t offset = (uint64_t)((uintptr_t)host - (uintptr_t)memory->ram);
+
+	/* An address below RAM wraps to an offset above every size. */
+	if (offset >= memory->ram_size || size == 0 || size > memory->ram_size - offset ||
+	    offset % GUEST_PAGE_SIZE || size % GUEST_PAGE_SIZE)
+		return -EINVAL;
+	return madvise(host, size, MADV_DONTNEED) ? -errno : 0;
+}
+
 struct gpa guest_memory_end(const struct guest_memory *memory)
 {
 	if (memory->count == 0)

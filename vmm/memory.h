@@ -69,6 +69,14 @@ int guest_memory_add(struct guest_memory *memory, struct gpa base, uint64_t size
 void *guest_memory_at(const struct guest_memory *memory, struct gpa gpa, uint64_t size,
                       enum guest_access access);
 
+/*
+ * Gives the host memory behind [host, host+size) back: from now on it reads as zeros, until the
+ * guest writes there again. Both are multiples of GUEST_PAGE_SIZE; @host comes from
+ * guest_memory_at() or a queue. 0; -EINVAL: not whole pages, or not RAM (a root image is somebody
+ * else's); -errno of madvise, then the memory is as it was. Any thread; doesn't block.
+ */
+int guest_memory_discard(const struct guest_memory *memory, void *host, uint64_t size);
+
 /* First address above all memory. */
 struct gpa guest_memory_end(const struct guest_memory *memory);
 

@@ -101,6 +101,7 @@ struct vm {
 	struct platform platform;
 	struct virtio_device *virtio[VM_VIRTIO_MAX];
 	unsigned virtio_count;
+	struct virtio_device *balloon; /* one of .virtio */
 	struct arch_fdt_device nodes[VM_VIRTIO_MAX + 4];
 	unsigned node_count;
 	struct vcpu_group vcpus;

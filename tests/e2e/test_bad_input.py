@@ -260,7 +260,7 @@ def session_folder_of_others_is_not_trusted():
 def usage_and_help():
     contains(cloche("help", status=0).out.decode(), "usage: cloche")
     for command in ("doctor", "run", "ls", "shot", "act", "exec", "cp", "console", "freeze", "thaw",
-                    "wait", "kill"):
+                    "balloon", "wait", "kill"):
         contains(cloche(command, "--help", status=0).out.decode(), f"usage: cloche {command}")
     cloche(status=2)
     contains(cloche("dance", status=2).error, "there is no command 'dance'")

@@ -9,7 +9,7 @@ from vmm import expect, words
 
 MIB = 1 << 20
 GIB = 1 << 30
-DEVICE_RNG, DEVICE_VSOCK, DEVICE_PMEM = 4, 19, 27
+DEVICE_RNG, DEVICE_BALLOON, DEVICE_VSOCK, DEVICE_PMEM = 4, 5, 19, 27
 
 
 def test_hello(bed):
@@ -78,17 +78,19 @@ def test_ram_around_the_hole(bed):
 def test_virtio_registers(bed):
     image = bed.write("image", b"x" * 4096)
     values = words(bed.start("virtio", "--image", image, "--cid", "77").passes())
-    expect([v for n, v in values if n == "device"] == [DEVICE_PMEM, DEVICE_VSOCK, DEVICE_RNG],
+    expect([v for n, v in values if n == "device"] ==
+           [DEVICE_PMEM, DEVICE_VSOCK, DEVICE_RNG, DEVICE_BALLOON],
            f"devices: {values}")
-    expect([v for n, v in values if n == "version"] == [2, 2, 2], f"versions: {values}")
+    expect([v for n, v in values if n == "version"] == [2] * 4, f"versions: {values}")
     config = [v for n, v in values if n == "config"]
-    expect(config == [4 * GIB, 77, 0], f"image's place, CID, nothing: {values}")
-    expect([v for n, v in values if n == "queue_max"] == [16, 256, 16], f"queues: {values}")
+    expect(config == [4 * GIB, 77, 0, 0], f"image's place, CID, nothing, no target: {values}")
+    expect([v for n, v in values if n == "queue_max"] == [16, 256, 16, 128], f"queues: {values}")
 
 
 def test_no_image_no_pmem(bed):
     values = words(bed.start("virtio").passes())
-    expect([v for n, v in values if n == "device"] == [DEVICE_VSOCK, DEVICE_RNG], f"{values}")
+    expect([v for n, v in values if n == "device"] ==
+           [DEVICE_VSOCK, DEVICE_RNG, DEVICE_BALLOON], f"{values}")
 
 
 def test_rng(bed):

@@ -193,6 +193,49 @@ static void test_fresh_ram_is_zero_and_keeps(void **state)
 	guest_memory_finish(&memory);
 }
 
+static void test_discard(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t offset;
+		uint64_t size;
+		int answer;
+	} rows[] = {
+		{ "a page", 4096, 4096, 0 },
+		{ "huge pages", 2 * MIB, 4 * MIB, 0 },
+		{ "to the end", 7 * MIB, MIB, 0 },
+		{ "all", 0, 8 * MIB, 0 },
+		{ "nothing", 4096, 0, -EINVAL },
+		{ "begins within a page", 1, 4096, -EINVAL },
+		{ "ends within a page", 0, 4097, -EINVAL },
+		{ "over the end", 8 * MIB - 4096, 8192, -EINVAL },
+		{ "behind the end", 8 * MIB, 4096, -EINVAL },
+		{ "before RAM", -4096, 4096, -EINVAL },
+		{ "before RAM and into it", -4096, 8192, -EINVAL },
+		{ "size that wraps", 4096, UINT64_MAX - 4095, -EINVAL },
+	};
+	struct guest_memory memory = { 0 };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(init(&memory, 8 * MIB, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t *host = (uint8_t *)((uintptr_t)memory.ram + (uintptr_t)rows[i].offset);
+
+		memset(memory.ram, 0x5a, 8 * MIB);
+		assert_row(rows[i].name,
+		           guest_memory_discard(&memory, host, rows[i].size) == rows[i].answer);
+		for (uint64_t at = 0; at < 8 * MIB; at += 4096) {
+			bool gone = rows[i].answer == 0 && at >= (uint64_t)rows[i].offset &&
+			            at - (uint64_t)rows[i].offset < rows[i].size;
+
+			assert_row(rows[i].name, memory.ram[at] == (gone ? 0 : 0x5a));
+			assert_row(rows[i].name, memory.ram[at + 4095] == (gone ? 0 : 0x5a));
+		}
+	}
+	guest_memory_finish(&memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_at_all),
 		cmocka_unit_test(test_table_is_bounded),
 		cmocka_unit_test(test_fresh_ram_is_zero_and_keeps),
+		cmocka_unit_test(test_discard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
