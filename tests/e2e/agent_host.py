@@ -224,7 +224,9 @@ def test_exec_user_and_environment(agent):
                       "/proc/self/status")
     values = dict(line.split(":\t") for line in out.decode().strip().split("\n"))
     assert values["NoNewPrivs"] == "1" and int(values["CapEff"], 16) == 0
-    assert int(values["SigBlk"], 16) == 0 and int(values["SigIgn"], 16) == 0
+    # posix_spawn() leaves the C library's own signals, 32 and 33, ignored: nobody can change that.
+    ignored = int(values["SigIgn"], 16) & ~(3 << 31)
+    assert int(values["SigBlk"], 16) == 0 and ignored == 0, values
 
 
 def test_exec_fds(agent):
@@ -908,7 +910,8 @@ def main():
     agent = None
     if "nothing" not in missing:
         options.agent = hide_folders(options.agent)
-        os.makedirs("/tmp/.X11-unix", mode=0o1777, exist_ok=True)
+        os.mkdir("/tmp/.X11-unix")
+        os.chmod("/tmp/.X11-unix", 0o1777)
         agent = Agent(options.agent, *(["--no-browser"] if "browser" in missing else []))
     for name, function in tests:
         why = missing.get(needs(name))
