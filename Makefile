@@ -41,6 +41,7 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/screen.c vmm/screen_pages.c \
            vmm/report.c vmm/probe.c vmm/status.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
+           vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \
            vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \
            vmm/virtio/vsock_table.c vmm/virtio/balloon.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \

@@ -65,6 +65,11 @@ unit_test_vmm_rng_SRC := vmm/virtio/rng.c vmm/virtio/pmem.c $(VIRTIO_CORE)
 unit_test_vmm_rng_WRAP := ioctl clock_gettime
 unit_test_vmm_balloon_SRC := vmm/virtio/balloon.c vmm/virtio/pmem.c $(VIRTIO_CORE)
 unit_test_vmm_balloon_WRAP := ioctl madvise
+unit_test_vmm_blk_request_SRC := vmm/virtio/blk_request.c vmm/virtio/queue.c vmm/memory.c
+unit_test_vmm_blk_SRC := $(filter vmm/virtio/blk%,$(VMM_SRC)) vmm/virtio/worker.c vmm/virtio/mmio.c \
+                         vmm/virtio/queue.c vmm/virtio/pmem.c vmm/irq.c vmm/memory.c \
+                         tests/unit/vmm_fake_kvm.c
+unit_test_vmm_blk_WRAP := ioctl preadv pwritev2 fallocate fdatasync
 unit_test_vmm_vsock_conn_SRC := vmm/virtio/vsock_conn.c
 unit_test_vmm_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmio.c \
                            vmm/virtio/queue.c vmm/virtio/pmem.c vmm/irq.c vmm/memory.c \

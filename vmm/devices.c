@@ -79,6 +79,23 @@ static int create_balloon(struct vm *vm, const struct virtio_place *place,
 	return ret;
 }
 
+static int create_disk(struct vm *vm, const struct virtio_place *place,
+                       struct virtio_device **out_dev, struct error *err)
+{
+	const struct vm_disk *disk = &vm->config->disks[vm->disk_count];
+	int ret =
+		virtio_blk_create(place, disk->path, disk->read_only, vm->disk_count, out_dev, err);
+
+	if (ret == 0)
+		vm->disk_count++;
+	return ret;
+}
+
+static bool has_more_disks(const struct vm *vm)
+{
+	return vm->disk_count < vm->config->disk_count;
+}
+
 static bool has_image(const struct vm *vm)
 {
 	return vm->image_size > 0;
@@ -99,6 +116,11 @@ static const struct {
 	{ always, create_vsock },
 	{ always, create_rng },
 	{ always, create_balloon }, /* it costs nothing, and every session gives memory back */
+	/* One row a disk that there may be (VM_DISKS_MAX). */
+	{ has_more_disks, create_disk },
+	{ has_more_disks, create_disk },
+	{ has_more_disks, create_disk },
+	{ has_more_disks, create_disk },
 };
 
 static void on_panicked(void *arg)

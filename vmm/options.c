@@ -18,6 +18,7 @@ enum {
 	OPT_IMAGE,
 	OPT_APPEND,
 	OPT_PAGE,
+	OPT_DISK,
 	OPT_MEMORY,
 	OPT_CPUS,
 	OPT_SIZE,
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "initramfs", required_argument, NULL, OPT_INITRAMFS },
 	{ "image", required_argument, NULL, OPT_IMAGE },
+	{ "disk", required_argument, NULL, OPT_DISK },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "page", required_argument, NULL, OPT_PAGE },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
@@ -71,6 +73,7 @@ void options_print_help(FILE *out)
 	      "  --kernel FILE      ELF vmlinux or bzImage\n"
 	      "  --initramfs FILE   the guest's first user space\n"
 	      "  --image FILE       root image (erofs), shared read-only as virtio-pmem\n"
+	      "  --disk FILE[,ro]   a disk (virtio-blk) over a raw file; repeatable, up to 4\n"
 	      "  --memory SIZE      RAM: MiB, or with suffix M or G (default 1G, at most 64G)\n"
 	      "  --cpus N           virtual CPUs, 1 to 8 (default 1)\n"
 	      "  --size WxH         screen (default 1280x800)\n"
@@ -147,6 +150,24 @@ static int parse_size(const char *text, unsigned *out_width, unsigned *out_heigh
 	return 0;
 }
 
+/* Takes ",ro" or ",rw" off the end of @value; the latter is for files whose names end so. */
+static int parse_disk(char *value, struct vm_config *c, struct error *err)
+{
+	struct vm_disk disk = { .path = value };
+	char *comma = strrchr(value, ',');
+
+	if (comma && (strcmp(comma, ",ro") == 0 || strcmp(comma, ",rw") == 0)) {
+		disk.read_only = comma[2] == 'o';
+		*comma = '\0';
+	}
+	if (*value == '\0')
+		return error_set(err, -EINVAL, "--disk needs a file: --disk FILE or FILE,ro");
+	if (c->disk_count == VM_DISKS_MAX)
+		return error_set(err, -EINVAL, "--disk: at most %d of them", VM_DISKS_MAX);
+	c->disks[c->disk_count++] = disk;
+	return 0;
+}
+
 /* It becomes one word of the kernel command line, where a blank or a quote would end it. */
 static int check_page(const char *url, struct error *err)
 {
@@ -209,6 +230,8 @@ static int take_parsed(int option, char *value, struct vm_config *c, struct erro
 	int ret;
 
 	switch (option) {
+	case OPT_DISK:
+		return parse_disk(value, c, err);
 	case OPT_MEMORY:
 		return parse_memory(value, &c->memory, err);
 	case OPT_SIZE:

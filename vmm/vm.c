@@ -153,7 +153,9 @@ static int catch_signals(struct vm *vm, struct error *err)
 
 	signalled_vm = vm;
 	if (sigaction(SIGTERM, &end, NULL) || sigaction(SIGINT, &end, NULL) ||
-	    sigaction(SIGHUP, &end, NULL) || sigaction(SIGPIPE, &ignore, NULL))
+	    sigaction(SIGHUP, &end, NULL) || sigaction(SIGPIPE, &ignore, NULL) ||
+	    /* A disk beyond the file size limit is an error of that write. */
+	    sigaction(SIGXFSZ, &ignore, NULL))
 		return error_set(err, -errno, "sigaction: %s", strerror(errno));
 	return 0;
 }

@@ -33,6 +33,13 @@
 #include "vmm/vcpu.h"
 #include "vmm/virtio/virtio.h"
 
+#define VM_DISKS_MAX 4
+
+struct vm_disk {
+	const char *path;
+	bool read_only;
+};
+
 /* What the command line says. Strings are borrowed and live as long as the process. */
 struct vm_config {
 	const char *name;
@@ -40,7 +47,9 @@ struct vm_config {
 	const char *append, *page;              /* may be NULL */
 	const char *control, *vsock, *report;   /* paths; may be NULL */
 	const char *console;                    /* path or "-" */
-	uint64_t memory;                        /* bytes */
+	struct vm_disk disks[VM_DISKS_MAX];
+	unsigned disk_count;
+	uint64_t memory; /* bytes */
 	unsigned cpus, width, height;
 	uint32_t cid;
 	uint64_t ttl_s; /* 0: none */
@@ -81,7 +90,7 @@ enum vm_stage {
 	STAGE_COUNT
 };
 
-#define VM_VIRTIO_MAX 8
+#define VM_VIRTIO_MAX 12
 
 struct vm {
 	const struct vm_config *config; /* borrowed */
@@ -102,6 +111,7 @@ struct vm {
 	struct virtio_device *virtio[VM_VIRTIO_MAX];
 	unsigned virtio_count;
 	struct virtio_device *balloon; /* one of .virtio */
+	unsigned disk_count;           /* of them, disks */
 	struct arch_fdt_device nodes[VM_VIRTIO_MAX + 4];
 	unsigned node_count;
 	struct vcpu_group vcpus;

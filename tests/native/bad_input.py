@@ -23,6 +23,8 @@ def test_options(bed):
             (["--kernel", GUEST, "--size", "63x64"], "--size must be"),
             (["--kernel", GUEST, "--cid", "2"], "--cid must be"),
             (["--kernel", GUEST, "--ttl", "0"], "--ttl must be"),
+            (["--kernel", GUEST, "--disk", ",ro"], "--disk needs a file"),
+            (["--kernel", GUEST, *["--disk", "d"] * 5], "--disk: at most 4 of them"),
             (["--kernel", GUEST, "--page", "http://a b/"], "--page must be a URL")):
         bed.refuses(arguments, text)
 
@@ -71,6 +73,24 @@ def test_initramfs(bed):
                        (bed.write("empty", b""), "is no initramfs"),
                        (large, "doesn't fit beside the kernel")):
         bed.refuses(["--ring3", "--kernel", GUEST, "--memory", "32M", "--initramfs", path], text)
+
+
+def test_disk(bed):
+    folder = bed.path("folder")
+    os.mkdir(folder)
+    fifo = bed.path("fifo")
+    os.mkfifo(fifo)
+    good = bed.write("good", bytes(512))
+    for disk, text in (
+            (bed.path("missing"), "No such file or directory"),
+            (f"{folder},ro", "neither a file nor a block device"), (folder, "Is a directory"),
+            (fifo, "neither a file nor a block device"),
+            (f"{fifo},ro", "neither a file nor a block device"),
+            ("/dev/null", "neither a file nor a block device"),
+            (bed.write("empty", b""), "truncate --size"),
+            (bed.write("odd", bytes(1000)), "1000 bytes, is no multiple of 512")):
+        bed.refuses(["--ring3", "--kernel", GUEST, "--disk", disk], text)
+    bed.refuses(["--ring3", "--kernel", GUEST, "--disk", good, "--disk", good], "in use")
 
 
 def test_image(bed):
@@ -150,6 +170,6 @@ def test_no_permission(bed):
 
 TESTS = [
     test_options, test_help_and_version, test_no_kernel, test_kernel_cut_short,
-    test_too_little_memory, test_initramfs, test_image, test_command_line_length,
+    test_too_little_memory, test_initramfs, test_disk, test_image, test_command_line_length,
     test_socket_paths, test_console, test_existing_console_stays, test_no_kvm, test_no_permission,
 ]

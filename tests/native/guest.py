@@ -5,7 +5,7 @@ guest.py - what the guest finds: boot data, exits, memory, devices, interrupts.
 import os
 import struct
 
-from vmm import expect, words
+from vmm import GUEST, expect, words
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -100,6 +100,46 @@ def test_rng(bed):
     expect(all("0" * 32 not in line for line in lines), f"bytes: {lines}")
 
 
+SECTORS = 64
+
+
+def disk_content():
+    return b"".join(struct.pack("<Q", i).ljust(512, b".") for i in range(SECTORS))
+
+
+def test_disk(bed):
+    disk = bed.write("disk", disk_content())
+    vmm = bed.start("disk", "--disk", disk)
+    expect("id disk0\n" in vmm.passes(), "no name")
+    expect("blk: a request without room for its status" in vmm.stderr(), vmm.stderr())
+    content = bytearray(disk_content())
+    content[10 * 512:14 * 512] = b"\x5a" * 4 * 512
+    content[20 * 512:28 * 512] = bytes(8 * 512)
+    with open(disk, "rb") as file:
+        expect(file.read() == content, "the file has something else in it")
+
+
+def test_disk_read_only(bed):
+    disk = bed.write("disk", disk_content())
+    os.chmod(disk, 0o444)
+    bed.start("disk", "--disk", f"{disk},ro", append="mode=ro").passes()
+    with open(disk, "rb") as file:
+        expect(file.read() == disk_content(), "the file has changed")
+
+
+def test_disk_is_for_one(bed):
+    disk = bed.write("disk", disk_content())
+    shared = bed.write("shared", disk_content())
+    vmm = bed.start("tick", "--disk", disk, "--disk", f"{shared},ro")
+    vmm.await_console("ticking")
+    bed.refuses(["--ring3", "--kernel", GUEST, "--disk", disk], "in use by another session")
+    bed.refuses(["--ring3", "--kernel", GUEST, "--disk", f"{disk},ro"], "in use by another session")
+    bed.refuses(["--ring3", "--kernel", GUEST, "--disk", shared], "in use by another session")
+    bed.start("disk", "--disk", f"{shared},ro", append="mode=ro").passes()
+    vmm.kill()
+    bed.start("disk", "--disk", disk).passes()
+
+
 def test_broken_rules_need_a_reset(bed):
     vmm = bed.start("rules")
     vmm.passes()
@@ -171,6 +211,7 @@ TESTS = [
     test_hello, test_second_cpu_waits, test_boot_data, test_memory_map_of_5_gib, test_ports_float,
     test_unknown_mmio_floats, test_exits_are_counted, test_all_ram_512_mib,
     test_ram_around_the_hole, test_virtio_registers, test_no_image_no_pmem, test_rng,
+    test_disk, test_disk_read_only, test_disk_is_for_one,
     test_broken_rules_need_a_reset, test_storm_of_requests, test_interrupt_routes, test_image_is_read_only,
     test_image_above_all_ram, test_image_is_shared, test_generations_differ,
 ]

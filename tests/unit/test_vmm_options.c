@@ -94,6 +94,35 @@ static void test_everything(void **state)
 	assert_true(c.guest_root && c.paused && c.ring3);
 }
 
+static void test_disks(void **state)
+{
+	static const char *const bad[] = {
+		"--kernel k --disk ^", "--kernel k --disk ,ro", "--kernel k --disk ,rw",
+		"--kernel k --disk", "--kernel k --disk 1 --disk 2 --disk 3 --disk 4 --disk 5"
+	};
+	enum options_mode mode;
+	struct vm_config c;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse("--kernel k", &c, &mode, &err), 0);
+	assert_int_equal(c.disk_count, 0);
+	assert_int_equal(parse("--disk /d/one --disk two,ro --kernel k --disk a,ro,rw --disk a,b",
+	                       &c, &mode, &err),
+	                 0);
+	assert_int_equal(c.disk_count, 4);
+	assert_string_equal(c.disks[0].path, "/d/one");
+	assert_string_equal(c.disks[1].path, "two");
+	assert_string_equal(c.disks[2].path, "a,ro");
+	assert_string_equal(c.disks[3].path, "a,b");
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(c.disks[i].read_only, i == 1);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse(bad[i], &c, &mode, &err), -EINVAL);
+		assert_non_null(strstr(err.msg, "--disk"));
+	}
+}
+
 static void test_modes(void **state)
 {
 	static const struct {
@@ -266,9 +295,10 @@ static void test_help_names_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_modes),    cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_help_names_all),
+		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_modes),          cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_disks),          cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_help_names_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

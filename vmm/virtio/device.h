@@ -101,6 +101,12 @@ int virtio_device_init(struct virtio_device *dev, const struct virtio_ops *ops,
                        const struct virtio_place *place, struct error *err);
 void virtio_device_finish(struct virtio_device *dev);
 
+/*
+ * Lets go of the loop: no notification arrives any more. For a device that owns its loop and destroys
+ * it before virtio_device_finish(); the loop isn't running.
+ */
+void virtio_device_unwatch(struct virtio_device *dev);
+
 /* Bus handlers (vmm/bus.h); @device is the struct virtio_device. They take its lock themselves. */
 uint64_t virtio_mmio_read(void *device, uint64_t offset, unsigned size);
 void virtio_mmio_write(void *device, uint64_t offset, unsigned size, uint64_t value);

@@ -414,12 +414,17 @@ int virtio_device_init(struct virtio_device *dev, const struct virtio_ops *ops,
 	return ret;
 }
 
+void virtio_device_unwatch(struct virtio_device *dev)
+{
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		loop_watch_remove(dev->loop, &dev->notify[i].watch);
+}
+
 void virtio_device_finish(struct virtio_device *dev)
 {
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) {
-		loop_watch_remove(dev->loop, &dev->notify[i].watch);
+	virtio_device_unwatch(dev);
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		close_fd(&dev->notify[i].fd);
-	}
 	irq_line_finish(&dev->irq);
 	pthread_mutex_destroy(&dev->lock);
 }

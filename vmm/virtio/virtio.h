@@ -16,6 +16,13 @@ int virtio_pmem_create(const struct virtio_place *place, struct gpa start, uint6
 int virtio_rng_create(const struct virtio_place *place, struct virtio_device **out_dev,
                       struct error *err);
 
+/*
+ * A disk over @path (§5.2), which it locks; see blk_file.h. @index, from 0, is in the name that the
+ * guest reads: "disk0". It has a thread of its own, so place->loop isn't used.
+ */
+int virtio_blk_create(const struct virtio_place *place, const char *path, bool read_only,
+                      unsigned index, struct virtio_device **out_dev, struct error *err);
+
 /* Resets nothing, closes everything; takes NULL. */
 void virtio_destroy(struct virtio_device *dev);
 

@@ -64,7 +64,7 @@ static void run_virtio(const struct boot_params *bp, const char *cmdline)
 {
 	(void)bp;
 	(void)cmdline;
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 12; i++) {
 		uint64_t base = LAYOUT_VIRTIO + i * 0x1000ull;
 
 		if (mmio_read(base + REG_MAGIC, 4) != MAGIC)
@@ -263,6 +263,96 @@ static void run_image(const struct boot_params *bp, const char *cmdline)
 	check(virtio_wait(&pmem) == 4 && random_bytes[0][0] == 1, "a flush without a type fails");
 }
 
+#define SECTOR 512u
+#define DISK_SECTORS 64u
+
+enum { DISK_IN = 0, DISK_OUT = 1, DISK_FLUSH = 4, DISK_ID = 8, DISK_DISCARD = 11 };
+
+static struct {
+	uint32_t type, reserved;
+	uint64_t sector;
+} disk_header;
+static uint8_t disk_data[4 * SECTOR], disk_status;
+
+/* One request with @size bytes of disk_data, and its answer. */
+static uint8_t disk_ask(struct virtio *disk, uint32_t type, uint64_t sector, uint32_t size)
+{
+	bool to_guest = type == DISK_IN || type == DISK_ID;
+	const struct vring_desc status = { (uintptr_t)&disk_status, 1, DESC_WRITE, 0 };
+	struct vring_desc chain[3] = {
+		{ (uintptr_t)&disk_header, sizeof(disk_header), 0, 0 },
+		{ (uintptr_t)disk_data, size, to_guest ? DESC_WRITE : 0, 0 },
+		status,
+	};
+
+	if (size == 0)
+		chain[1] = status;
+	disk_header.type = type;
+	disk_header.sector = sector;
+	disk_status = 0xaa;
+	virtio_ask_chain(disk, chain, size ? 3 : 2);
+	virtio_wait(disk);
+	return *(volatile uint8_t *)&disk_status;
+}
+
+/* Each sector of the file begins with its number; what is written comes back and stays. */
+static void run_disk(const struct boot_params *bp, const char *cmdline)
+{
+	struct virtio disk;
+	char mode[8];
+	bool writable = !word_value(cmdline, "mode", mode, sizeof(mode));
+
+	(void)bp;
+	if (!virtio_find(DEVICE_BLK, &disk)) {
+		check(false, "there is a disk");
+		return;
+	}
+	check(mmio_read(disk.base + REG_CONFIG, 8) == DISK_SECTORS, "its capacity");
+	check(virtio_start(&disk, &ring) == STATUS_RUNNING, "the disk starts");
+	for (uint64_t i = 0; i < DISK_SECTORS; i++) {
+		check(disk_ask(&disk, DISK_IN, i, SECTOR) == 0, "a sector is read");
+		check(*(volatile uint64_t *)(void *)disk_data == i, "it is the right one");
+	}
+	check(disk_ask(&disk, DISK_IN, DISK_SECTORS - 1, 2 * SECTOR) == 1, "not behind the end");
+	check(disk_ask(&disk, DISK_IN, UINT64_MAX, SECTOR) == 1, "not so far behind it");
+	check(disk_ask(&disk, DISK_IN, 0, SECTOR - 1) == 1, "no part of a sector");
+	check(disk_ask(&disk, 77, 0, 0) == 2, "no request of an unknown type");
+
+	memset(disk_data, 0x5a, sizeof(disk_data));
+	check(disk_ask(&disk, DISK_OUT, 10, sizeof(disk_data)) == (writable ? 0 : 1),
+	      "sectors are written, if the disk may be");
+	check(disk_ask(&disk, DISK_FLUSH, 0, 0) == 0, "and flushed");
+	check(disk_ask(&disk, DISK_IN, 13, SECTOR) == 0 &&
+	              *(volatile uint64_t *)(void *)disk_data ==
+	                      (writable ? 0x5a5a5a5a5a5a5a5aull : 13),
+	      "and come back");
+	check(disk_ask(&disk, DISK_ID, 0, 20) == 0, "it has a name");
+	print("id ");
+	print((const char *)disk_data);
+	print("\n");
+	memcpy(disk_data, &(uint64_t[2]){ 20, 8 }, 16);
+	check(disk_ask(&disk, DISK_DISCARD, 0, 16) == (writable ? 0 : 1), "sectors are discarded");
+
+	/* A header alone: there is no byte for an answer. */
+	const struct vring_desc header = { (uintptr_t)&disk_header, sizeof(disk_header), 0, 0 };
+	uint16_t used = ring.used.idx;
+	virtio_ask_chain(&disk, &header, 1);
+	while (!(mmio_read(disk.base + REG_STATUS, 4) & STATUS_NEEDS_RESET))
+		relax();
+	check(ring.used.idx == used, "nothing was used");
+	memset(&ring, 0, sizeof(ring));
+	check(virtio_start(&disk, &ring) == STATUS_RUNNING, "the disk starts again");
+	check(disk_ask(&disk, DISK_IN, 3, SECTOR) == 0 &&
+	              *(volatile uint64_t *)(void *)disk_data == 3,
+	      "and works");
+	for (unsigned i = 0; i < 200; i++) {
+		memset(&ring, 0, sizeof(ring));
+		virtio_start(&disk, &ring);
+		virtio_ask_chain(&disk, &header, 1);
+	}
+	check(virtio_start(&disk, &ring) == STATUS_RUNNING, "a storm of resets is survived");
+}
+
 static void run_generation(const struct boot_params *bp, const char *cmdline)
 {
 	(void)bp;
@@ -273,7 +363,9 @@ static void run_generation(const struct boot_params *bp, const char *cmdline)
 }
 
 const struct guest_test device_tests[] = {
-	{ "virtio", run_virtio },         { "rng", run_rng }, { "rules", run_rules },
-	{ "storm", run_storm },           { "irq", run_irq }, { "image", run_image },
-	{ "generation", run_generation }, { NULL, NULL },
+	{ "virtio", run_virtio }, { "rng", run_rng },
+	{ "rules", run_rules },   { "disk", run_disk },
+	{ "storm", run_storm },   { "irq", run_irq },
+	{ "image", run_image },   { "generation", run_generation },
+	{ NULL, NULL },
 };

@@ -86,6 +86,11 @@ bool virtio_find(uint32_t id, struct virtio *out_dev);
 uint32_t virtio_start(struct virtio *dev, struct vring *ring);
 /* Offers one device-writable buffer and notifies queue 0; doesn't wait. */
 void virtio_ask(struct virtio *dev, void *buffer, uint32_t size);
+/*
+ * Offers one chain of @count descriptors, whose flags and next are filled in, at the ring's start and
+ * notifies queue 0; for one request at a time.
+ */
+void virtio_ask_chain(struct virtio *dev, const struct vring_desc *chain, unsigned count);
 /* Waits until all that was asked is in the used ring; bytes written by the last one. */
 uint32_t virtio_wait(struct virtio *dev);
 

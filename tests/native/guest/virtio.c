@@ -5,7 +5,7 @@
 #include "tests/native/guest/guest.h"
 #include "tests/native/guest/virtio_regs.h"
 
-#define DEVICES_MAX 8
+#define DEVICES_MAX 12
 
 bool virtio_find(uint32_t id, struct virtio *out_dev)
 {
@@ -58,6 +58,20 @@ void virtio_ask(struct virtio *dev, void *buffer, uint32_t size)
 	ring->desc[slot] =
 		(struct vring_desc){ .addr = (uintptr_t)buffer, .len = size, .flags = DESC_WRITE };
 	ring->avail.ring[slot] = slot;
+	__atomic_store_n(&ring->avail.idx, (uint16_t)(ring->avail.idx + 1), __ATOMIC_RELEASE);
+	set(dev, REG_QUEUE_NOTIFY, 0);
+}
+
+void virtio_ask_chain(struct virtio *dev, const struct vring_desc *chain, unsigned count)
+{
+	struct vring *ring = dev->ring;
+
+	for (unsigned i = 0; i < count; i++) {
+		ring->desc[i] = chain[i];
+		ring->desc[i].flags |= i + 1 < count ? DESC_NEXT : 0;
+		ring->desc[i].next = (uint16_t)(i + 1);
+	}
+	ring->avail.ring[ring->avail.idx % RING_SIZE] = 0;
 	__atomic_store_n(&ring->avail.idx, (uint16_t)(ring->avail.idx + 1), __ATOMIC_RELEASE);
 	set(dev, REG_QUEUE_NOTIFY, 0);
 }

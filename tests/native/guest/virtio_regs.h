@@ -43,6 +43,7 @@
 #define DESC_INDIRECT 4u
 #define AVAIL_NO_INTERRUPT 1u
 
+#define DEVICE_BLK 2u
 #define DEVICE_RNG 4u
 #define DEVICE_VSOCK 19u
 #define DEVICE_PMEM 27u

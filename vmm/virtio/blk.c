@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * blk.c - a disk over a raw file (virtio 1.2 §5.2).
+ *
+ * Reading and writing a file blocks, so each disk has a thread with a loop of its own (worker.h):
+ * the queue's ioeventfd wakes that thread, which does one request after the other straight between
+ * file and guest memory. Neither a vCPU nor the I/O thread ever waits for the host's storage, with
+ * one exception: the register write that resets the device.
+ *
+ *  B1  The device's lock is not held while the file is used. The thread then works on a request that
+ *      was parsed into .request under the lock, and on guest memory, which outlives the device.
+ *  B2  .at_work is the epoch under which the thread uses the file, 0 while it doesn't. A reset
+ *      begins a new epoch, then waits until no work of an earlier one is under way: when the driver
+ *      reads status 0, nothing writes to the buffers that it gave (§2.4.2). The wait is for one
+ *      request.
+ *  B3  A request that outlived its epoch is never pushed: the ring belongs to a new one.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "vmm/virtio/blk_file.h"
+#include "vmm/virtio/blk_request.h"
+#include "vmm/virtio/virtio.h"
+#include "vmm/virtio/worker.h"
+
+#define BLK_DEVICE_ID 2
+#define QUEUE_SIZE VIRTQUEUE_SIZE_MAX
+/* Beside the data, a request takes a descriptor for its header and one for its status. */
+#define SEGMENTS_MAX (QUEUE_SIZE - 2)
+/* What the driver is told to align discards to: a page of the host's cache. */
+#define DISCARD_ALIGNMENT (4096 / BLK_SECTOR_SIZE)
+
+#define F(bit) (1ull << (bit))
+#define FEATURES_ALWAYS (F(VIRTIO_BLK_F_SEG_MAX) | F(VIRTIO_BLK_F_BLK_SIZE) | F(VIRTIO_BLK_F_FLUSH))
+#define FEATURES_WRITABLE                                                                          \
+	(F(VIRTIO_BLK_F_CONFIG_WCE) | F(VIRTIO_BLK_F_DISCARD) | F(VIRTIO_BLK_F_WRITE_ZEROES))
+
+struct blk {
+	struct virtio_device dev;
+	struct worker *worker; /* owned */
+	struct blk_file file;
+	char name[VIRTIO_BLK_ID_BYTES]; /* what GET_ID says, and log lines */
+	struct virtio_blk_config config;
+	bool mode_chosen; /* the driver has written config.wce */
+
+	uint64_t epoch, at_work;
+	pthread_cond_t rested; /* with the device's lock: .at_work became 0 */
+	/* The request that the thread works on. */
+	struct virtqueue_chain chain;
+	struct blk_request request;
+};
+
+static struct blk *blk_of(struct virtio_device *dev)
+{
+	return container_of(dev, struct blk, dev);
+}
+
+/* --- configuration --- */
+
+/* §5.2.5, §5.2.6.2: must a write be on the storage only after a flush, or when it completes? */
+static bool is_writeback(const struct blk *blk)
+{
+	if (virtio_device_has(&blk->dev, F(VIRTIO_BLK_F_CONFIG_WCE)) && blk->mode_chosen)
+		return blk->config.wce;
+	return virtio_device_has(&blk->dev, F(VIRTIO_BLK_F_FLUSH));
+}
+
+static void fill_config(struct blk *blk)
+{
+	struct virtio_blk_config *c = &blk->config;
+
+	c->capacity = htole64(blk->file.size / BLK_SECTOR_SIZE);
+	c->seg_max = htole32(SEGMENTS_MAX);
+	c->blk_size = htole32(BLK_SECTOR_SIZE);
+	c->num_queues = htole16(1);
+	if (blk->file.read_only)
+		return;
+	c->max_discard_sectors = htole32(BLK_RANGE_SECTORS_MAX);
+	c->max_discard_seg = htole32(BLK_RANGES_MAX);
+	c->discard_sector_alignment = htole32(DISCARD_ALIGNMENT);
+	c->max_write_zeroes_sectors = htole32(BLK_RANGE_SECTORS_MAX);
+	c->max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
+	c->write_zeroes_may_unmap = 1;
+}
+
+static void blk_config_read(struct virtio_device *dev, size_t offset, void *out, size_t size)
+{
+	struct virtio_blk_config config = blk_of(dev)->config;
+
+	config.wce = is_writeback(blk_of(dev));
+	memcpy(out, (uint8_t *)&config + offset, size);
+}
+
+static void blk_config_write(struct virtio_device *dev, size_t offset, const void *data,
+                             size_t size)
+{
+	struct blk *blk = blk_of(dev);
+	uint8_t value;
+
+	/* The one field that a driver may write. */
+	if (offset != offsetof(struct virtio_blk_config, wce) || size != sizeof(value) ||
+	    !virtio_device_has(dev, F(VIRTIO_BLK_F_CONFIG_WCE)))
+		return;
+	memcpy(&value, data, sizeof(value));
+	blk->config.wce = value & 1;
+	blk->mode_chosen = true;
+}
+
+/* --- requests --- */
+
+static int zero_ranges(struct blk *blk, bool stable)
+{
+	const struct blk_request *request = &blk->request;
+	int ret = 0;
+
+	for (unsigned i = 0; i < request->range_count && ret == 0; i++) {
+		const struct blk_range *range = &request->ranges[i];
+
+		ret = request->op == BLK_DISCARD
+		              ? blk_file_discard(&blk->file, range->offset, range->size)
+		              : blk_file_zero(&blk->file, range->offset, range->size, range->unmap);
+	}
+	return ret == 0 && stable ? blk_file_flush(&blk->file) : ret;
+}
+
+/* Does what is asked, without the lock. 0 or -errno; *out_written: bytes of data for the driver. */
+static int carry_out(struct blk *blk, bool stable, uint64_t *out_written)
+{
+	struct blk_request *request = &blk->request;
+	int ret;
+
+	switch (request->op) {
+	case BLK_READ:
+		ret = blk_file_read(&blk->file, request->iov, request->iov_count, request->offset);
+		if (ret == 0)
+			*out_written = request->size;
+		return ret;
+	case BLK_WRITE:
+		return blk_file_write(&blk->file, request->iov, request->iov_count, request->offset,
+		                      stable);
+	case BLK_FLUSH:
+		return blk->file.read_only ? 0 : blk_file_flush(&blk->file);
+	case BLK_DISCARD:
+	case BLK_WRITE_ZEROES:
+		return zero_ranges(blk, stable);
+	case BLK_GET_ID: /* answer() does, with the status */
+	case BLK_REFUSED:
+	default:
+		return 0;
+	}
+}
+
+static void complain(struct blk *blk, int error)
+{
+	static const char *const names[] = {
+		[BLK_READ] = "read",       [BLK_WRITE] = "write",
+		[BLK_FLUSH] = "flush",     [BLK_GET_ID] = "identification",
+		[BLK_DISCARD] = "discard", [BLK_WRITE_ZEROES] = "write of zeroes",
+		[BLK_REFUSED] = "request",
+	};
+
+	log_warn_limited(&blk->dev.complaints, "%.*s: a %s failed: %s", (int)sizeof(blk->name),
+	                 blk->name, names[blk->request.op], strerror(-error));
+}
+
+/* Hands the request back to the driver. */
+static void answer(struct blk *blk, struct virtqueue *queue, int error, uint64_t written)
+{
+	const struct virtqueue_chain *chain = &blk->chain;
+	uint64_t status_at = chain->writable_size - 1;
+	uint8_t status = error ? VIRTIO_BLK_S_IOERR : blk->request.status;
+
+	if (error)
+		complain(blk, error);
+	if (blk->request.op == BLK_GET_ID) {
+		size_t room = status_at < sizeof(blk->name) ? (size_t)status_at : sizeof(blk->name);
+
+		written = virtqueue_write(chain, 0, blk->name, room);
+	}
+	virtqueue_write(chain, status_at, &status, sizeof(status));
+	/* Only bytes from the first on count as written (§2.7.8.2): a gap before the status ends them. */
+	if (written == status_at)
+		written = chain->writable_size;
+	virtqueue_push(queue, chain->head, (uint32_t)written);
+}
+
+/* One request from .chain. False: the device has been reset or has failed meanwhile. */
+static bool serve(struct blk *blk, struct virtqueue *queue)
+{
+	const struct blk_limits limits = { .capacity = blk->file.size / BLK_SECTOR_SIZE,
+		                           .read_only = blk->file.read_only };
+	struct error err = { 0 };
+	uint64_t written = 0;
+
+	if (blk_request_parse(&blk->chain, &limits, &blk->request, &err)) {
+		virtio_device_fail(&blk->dev, &err);
+		return false;
+	}
+	bool stable = !is_writeback(blk);
+	uint64_t epoch = blk->epoch;
+	blk->at_work = epoch;
+	pthread_mutex_unlock(&blk->dev.lock);
+	int error = carry_out(blk, stable, &written);
+	pthread_mutex_lock(&blk->dev.lock);
+	blk->at_work = 0;
+	pthread_cond_broadcast(&blk->rested);
+	if (blk->epoch != epoch)
+		return false;
+	answer(blk, queue, error, written);
+	return true;
+}
+
+static void blk_notified(struct virtio_device *dev, unsigned index)
+{
+	struct blk *blk = blk_of(dev);
+	struct virtqueue *queue = &dev->queues[index];
+	struct error err = { 0 };
+	unsigned left = VIRTIO_TURN_MAX;
+	int got = 0;
+
+	for (; left > 0 && (got = virtqueue_pop(queue, &blk->chain, &err)) > 0; left--)
+		if (!serve(blk, queue))
+			return;
+	if (got < 0)
+		virtio_device_fail(dev, &err);
+	if (left == 0)
+		virtio_device_again(dev, index);
+	virtio_device_signal(dev, index);
+}
+
+static void blk_reset(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+	uint64_t epoch = ++blk->epoch;
+
+	blk->mode_chosen = false;
+	while (blk->at_work && blk->at_work < epoch)
+		pthread_cond_wait(&blk->rested, &dev->lock);
+}
+
+static void blk_destroy(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+
+	worker_stop(blk->worker);
+	virtio_device_unwatch(dev);
+	worker_destroy(blk->worker);
+	blk_file_close(&blk->file);
+	pthread_cond_destroy(&blk->rested);
+}
+
+static const struct virtio_ops blk_ops = {
+	.name = "blk",
+	.device_id = BLK_DEVICE_ID,
+	.features = FEATURES_ALWAYS,
+	.queue_count = 1,
+	.queue_size = QUEUE_SIZE,
+	/* What lies behind belongs to features that aren't offered. */
+	.config_size = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
+	.config_read = blk_config_read,
+	.config_write = blk_config_write,
+	.notified = blk_notified,
+	.reset = blk_reset,
+	.destroy = blk_destroy,
+};
+
+int virtio_blk_create(const struct virtio_place *place, const char *path, bool read_only,
+                      unsigned index, struct virtio_device **out_dev, struct error *err)
+{
+	struct blk *blk = calloc(1, sizeof(*blk));
+	struct virtio_place own = *place;
+
+	if (!blk)
+		return error_set(err, -ENOMEM, "no memory for a disk");
+	blk->file.fd = -1;
+	blk->epoch = 1;
+	snprintf(blk->name, sizeof(blk->name), "disk%u", index);
+	int ret = blk_file_open(path, read_only, &blk->file, err);
+	if (ret == 0)
+		ret = worker_create(&blk->worker, err);
+	if (ret)
+		goto no_worker;
+	own.loop = worker_loop(blk->worker);
+	ret = virtio_device_init(&blk->dev, &blk_ops, &own, err);
+	if (ret)
+		goto no_device;
+	pthread_cond_init(&blk->rested, NULL);
+	blk->dev.features |= read_only ? F(VIRTIO_BLK_F_RO) : FEATURES_WRITABLE;
+	fill_config(blk);
+	ret = worker_start(blk->worker, blk->name, err);
+	if (ret) {
+		virtio_destroy(&blk->dev);
+		return ret;
+	}
+	*out_dev = &blk->dev;
+	return 0;
+no_device:
+	worker_destroy(blk->worker);
+no_worker:
+	blk_file_close(&blk->file);
+	free(blk);
+	return ret;
+}
