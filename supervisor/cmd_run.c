@@ -42,7 +42,7 @@
 struct run_options {
 	const char *kernel, *initramfs, *image;
 	uint64_t ttl_ms, wait_ms;
-	struct option_list relays;
+	struct option_list relays, disks;
 };
 
 /* One start under way. */
@@ -115,6 +115,30 @@ static int plan_relays(const struct option_list *list, struct launch_plan *plan,
 	return 0;
 }
 
+static int plan_disks(const struct option_list *list, struct launch_plan *plan,
+                      struct failure *failure)
+{
+	if (list->count > LAUNCH_DISKS_MAX)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE, "--disk: at most %d of them",
+		                   LAUNCH_DISKS_MAX);
+	for (size_t i = 0; i < list->count; i++) {
+		struct launch_disk *disk = &plan->disks[i];
+		cleanup_free char *file = NULL;
+
+		if (parse_disk(list->items[i], &file, &disk->read_only, failure) < 0)
+			return -1;
+		/* The VMM starts elsewhere. What is wrong with the file otherwise, it says itself. */
+		disk->path = realpath(file, NULL);
+		if (!disk->path)
+			return failure_set(
+				failure, STATUS_USAGE, CODE_USAGE,
+				"--disk: %.200s: %s; 'truncate --size=1G FILE' makes one", file,
+				strerror(errno));
+		plan->disk_count++;
+	}
+	return 0;
+}
+
 /* Fails with doctor's words where guests can't run. */
 static int check_host(const struct launch_plan *plan, struct failure *failure)
 {
@@ -143,6 +167,7 @@ static int make_plan(const struct run_options *options, struct launch_plan *plan
 	/* The VMM counts whole seconds. */
 	plan->ttl_s = (options->ttl_ms + 999) / 1000;
 	if (plan_relays(&options->relays, plan, failure) < 0 ||
+	    plan_disks(&options->disks, plan, failure) < 0 ||
 	    images_find(options->kernel, options->initramfs, options->image, &plan->images,
 	                failure) < 0 ||
 	    images_find_vmm(&plan->vmm, failure) < 0)
@@ -408,6 +433,8 @@ int command_run(struct invocation *inv, struct failure *failure)
 		  "open this page, and return when it has loaded", 0, 0 },
 		{ "relay", 0, OPTION_LIST, &o.relays, "PORT:SOCKET",
 		  "the guest's 127.0.0.1:PORT is the host's unix socket SOCKET; repeatable", 0, 0 },
+		{ "disk", 0, OPTION_LIST, &o.disks, "FILE[,ro]",
+		  "a raw file is a disk of the guest; repeatable, up to 4", 0, 0 },
 		{ "guest-root", 0, OPTION_FLAG, &p->guest_root, NULL,
 		  "let `cloche exec --root` be root in the guest", 0, 0 },
 		{ "timeout", 0, OPTION_DURATION, &o.wait_ms, "TIME",

@@ -26,8 +26,8 @@
 #include "supervisor/process.h"
 
 #define CONNECT_STEP_MS 2
-#define ARGV_MAX 48
-#define VALUES_MAX 16
+#define ARGV_MAX 64
+#define VALUES_MAX 24
 
 void launch_plan_finish(struct launch_plan *plan)
 {
@@ -35,6 +35,8 @@ void launch_plan_finish(struct launch_plan *plan)
 	images_finish(&plan->images);
 	for (size_t i = 0; i < plan->relay_count; i++)
 		free(plan->relays[i].socket);
+	for (size_t i = 0; i < plan->disk_count; i++)
+		free(plan->disks[i].path);
 	*plan = (struct launch_plan){ 0 };
 }
 
@@ -128,6 +130,9 @@ static void make_line(const struct session *session, const struct launch_plan *p
 		line_format(line, "--ttl", "%llu", (unsigned long long)plan->ttl_s);
 	if (plan->guest_root)
 		line_add(line, "--guest-root", NULL);
+	for (size_t i = 0; i < plan->disk_count; i++)
+		line_format(line, "--disk", "%s,%s", plan->disks[i].path,
+		            plan->disks[i].read_only ? "ro" : "rw");
 	if (plan->append)
 		line_add(line, "--append", plan->append);
 }
@@ -136,21 +141,25 @@ static json_t *describe_plan(const struct session *session, const struct launch_
                              pid_t pid, uint64_t start_ticks)
 {
 	char size[32];
-	json_t *relays = json_array();
+	json_t *relays = json_array(), *disks = json_array();
 
 	snprintf(size, sizeof(size), "%ux%u", plan->size.width, plan->size.height);
 	for (size_t i = 0; i < plan->relay_count; i++)
 		json_array_append_new(relays,
 		                      json_pack("{s:i,s:s}", "port", (int)plan->relays[i].port,
 		                                "socket", plan->relays[i].socket));
-	return json_pack("{s:i,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:I,s:b,s:s*,s:s*,s:o}",
-	                 "version", 1, "name", session->name, "pid", (json_int_t)pid, "start_time",
-	                 (json_int_t)start_ticks, "started_at", (json_int_t)time(NULL), "vmm",
-	                 plan->vmm, "kernel", plan->images.kernel, "initramfs",
-	                 plan->images.initramfs, "image", plan->images.image, "memory_mib",
-	                 (json_int_t)plan->memory_mib, "cpus", (json_int_t)plan->cpus, "size", size,
-	                 "ttl_s", (json_int_t)plan->ttl_s, "guest_root", plan->guest_root, "page",
-	                 plan->page, "append", plan->append, "relays", relays);
+	for (size_t i = 0; i < plan->disk_count; i++)
+		json_array_append_new(disks, json_pack("{s:s,s:b}", "file", plan->disks[i].path,
+		                                       "read_only", plan->disks[i].read_only));
+	return json_pack(
+		"{s:i,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:I,s:b,s:s*,s:s*,s:o,s:o}",
+		"version", 1, "name", session->name, "pid", (json_int_t)pid, "start_time",
+		(json_int_t)start_ticks, "started_at", (json_int_t)time(NULL), "vmm", plan->vmm,
+		"kernel", plan->images.kernel, "initramfs", plan->images.initramfs, "image",
+		plan->images.image, "memory_mib", (json_int_t)plan->memory_mib, "cpus",
+		(json_int_t)plan->cpus, "size", size, "ttl_s", (json_int_t)plan->ttl_s,
+		"guest_root", plan->guest_root, "page", plan->page, "append", plan->append,
+		"relays", relays, "disks", disks);
 }
 
 static int start_process(const struct session *session, const struct launch_plan *plan,

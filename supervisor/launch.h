@@ -17,10 +17,16 @@
 #include "supervisor/parse.h"
 
 #define LAUNCH_RELAYS_MAX 16
+#define LAUNCH_DISKS_MAX 4
 
 struct launch_relay {
 	uint16_t port;
 	char *socket; /* owned, absolute */
+};
+
+struct launch_disk {
+	char *path; /* owned, absolute */
+	bool read_only;
 };
 
 /* What a session is to be. */
@@ -35,6 +41,8 @@ struct launch_plan {
 	bool guest_root;
 	struct launch_relay relays[LAUNCH_RELAYS_MAX];
 	size_t relay_count;
+	struct launch_disk disks[LAUNCH_DISKS_MAX];
+	size_t disk_count;
 };
 
 void launch_plan_finish(struct launch_plan *plan);

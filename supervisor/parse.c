@@ -201,6 +201,23 @@ int parse_relay(const char *text, uint16_t *out_port, const char **out_socket,
 	return 0;
 }
 
+int parse_disk(const char *text, char **out_file, bool *out_read_only, struct failure *failure)
+{
+	const char *comma = strrchr(text, ',');
+	bool has_mode = comma && (strcmp(comma, ",ro") == 0 || strcmp(comma, ",rw") == 0);
+	size_t size = has_mode ? (size_t)(comma - text) : strlen(text);
+
+	if (size == 0)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "--disk: '%.128s' names no file; write FILE or FILE,ro", text);
+	char *file = strndup(text, size);
+	if (!file)
+		return failure_set_nomem(failure);
+	*out_file = file;
+	*out_read_only = has_mode && comma[2] == 'o';
+	return 0;
+}
+
 const char *parse_url_problem(const char *url)
 {
 	for (const char *at = url; *at; at++) {

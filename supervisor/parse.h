@@ -42,6 +42,9 @@ int parse_geometry(const char *what, const char *text, struct geometry *out_geom
 int parse_relay(const char *text, uint16_t *out_port, const char **out_socket,
                 struct failure *failure);
 
+/* "FILE", "FILE,ro" or "FILE,rw": *out_file is the file's name alone, the caller's to free. */
+int parse_disk(const char *text, char **out_file, bool *out_read_only, struct failure *failure);
+
 /* What is wrong with a URL that a browser is to be sent to, or NULL. The agent has its own rules. */
 const char *parse_url_problem(const char *url);
 

@@ -168,6 +168,40 @@ static void test_relays(void **state)
 		assert_int_equal(parse_relay(bad[i], &port, &socket, &failure), -1);
 }
 
+static void test_disks(void **state)
+{
+	static const struct {
+		const char *text, *file;
+		bool read_only;
+	} good[] = {
+		{ "disk", "disk", false },     { "/a/b.img,ro", "/a/b.img", true },
+		{ "disk,rw", "disk", false },  { "a,b", "a,b", false },
+		{ "a,ro,rw", "a,ro", false },  { "a,ro,ro", "a,ro", true },
+		{ "disk,r", "disk,r", false }, { "disk,rox", "disk,rox", false },
+		{ "ro", "ro", false },         { "a,", "a,", false },
+	};
+	static const char *const bad[] = { "", ",ro", ",rw" };
+	struct failure failure = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		bool read_only = !good[i].read_only;
+		char *file = NULL;
+
+		assert_int_equal(parse_disk(good[i].text, &file, &read_only, &failure), 0);
+		assert_string_equal(file, good[i].file);
+		assert_int_equal(read_only, good[i].read_only);
+		free(file);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		bool read_only;
+		char *file;
+
+		assert_int_equal(parse_disk(bad[i], &file, &read_only, &failure), -1);
+		assert_int_equal(failure.status, STATUS_USAGE);
+	}
+}
+
 static void test_names(void **state)
 {
 	static const char *const good[] = { "a",       "7",   "demo",
@@ -475,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_geometry),
 		cmocka_unit_test(test_relays),
+		cmocka_unit_test(test_disks),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_guest_paths),
 		cmocka_unit_test(test_urls),
