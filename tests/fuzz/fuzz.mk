@@ -17,6 +17,8 @@ FUZZ_DRIVER := tests/fuzz/driver.c vmm/virtio/mmio.c vmm/virtio/pmem.c $(FUZZ_KV
 
 fuzz_agent_SRC := vmm/agent.c $(FUZZ_KVM)
 fuzz_agent_WRAP := ioctl clock_gettime
+fuzz_balloon_SRC := vmm/virtio/balloon.c $(FUZZ_DRIVER)
+fuzz_balloon_WRAP := ioctl clock_gettime
 fuzz_display_SRC := vmm/screen_pages.c $(DISPLAY_SRC) $(FUZZ_RAM)
 fuzz_display_LIBS := -ldeflate -lxxhash
 fuzz_loader_SRC := $(ARCH)/loader.c $(ARCH)/boot_params.c $(ARCH)/fdt.c vmm/memory.c

@@ -17,6 +17,9 @@
 #include "vmm/serial.h"
 
 #define STEPS_MAX 1000
+/* PC16550D */
+#define SERIAL_IER 1u
+#define SERIAL_LCR 3u
 /* Device numbers that mean something else: a flood of print, a turn of the I/O thread. */
 #define FLOOD 14u
 #define ROUND 15u
@@ -82,14 +85,21 @@ static void access_register(struct bus *bus, struct input *in, uint8_t device, u
 		bus_write(bus, GPA(base + offset), size, input_number(in, size));
 }
 
-/* More than the ring holds, but not so much that an input takes long. */
+/*
+ * More than the ring holds, but not so much that an input takes long: for the same reason without an
+ * interrupt a byte, and past the bus.
+ */
 static void flood(struct bus *bus, unsigned kib, unsigned *budget)
 {
 	unsigned bytes = kib * 1024 < *budget ? kib * 1024 : *budget;
 
 	*budget -= bytes;
+	bus_write(bus, GPA(LAYOUT_SERIAL + SERIAL_LCR), 1, 0);
+	bus_write(bus, GPA(LAYOUT_SERIAL + SERIAL_IER), 1, 0);
+	pthread_mutex_lock(&serial.lock);
 	for (unsigned i = 0; i < bytes; i++)
-		bus_write(bus, GPA(LAYOUT_SERIAL), 1, i % 80 ? 'x' : '\n');
+		serial_write(&serial, 0, 1, i % 80 ? 'x' : '\n');
+	pthread_mutex_unlock(&serial.lock);
 }
 
 void fuzz_one(struct input *in)

@@ -141,14 +141,41 @@ def by_hand():
         write_register(0x38, 4), write_register(0x44, 0)))
 
 
-def transport_seeds(target):
-    seed(target, "by-hand", by_hand(), step(NOTIFY))
-    seed(target, "reset-storm", start() + step(RESET) + start(NO_EVENT_IDX) + step(RESET),
-         start(NO_INDIRECT | NO_EVENT_IDX, 1))
-    seed(target, "misplaced", by_hand()[:-20], step(RESET), write_register(0x70, 11),
-         write_register(0x38, 3), write_register(0x80, 8), write_register(0x44, 1))
-    seed(target, "needs-reset", start(), step(POKE), u24(0x1002), u8(1), u16(999),
-         step(NOTIFY), read_register(0x70), step(RESET))
+def transport_seeds(target, options=b""):
+    """What each device's driver can do with its transport. @options: what the target reads first."""
+    for name, parts in {
+            "by-hand": (by_hand(), step(NOTIFY)),
+            "reset-storm": (start(), step(RESET), start(NO_EVENT_IDX), step(RESET),
+                            start(NO_INDIRECT | NO_EVENT_IDX, 1)),
+            "misplaced": (by_hand()[:-20], step(RESET), write_register(0x70, 11),
+                          write_register(0x38, 3), write_register(0x80, 8),
+                          write_register(0x44, 1)),
+            "needs-reset": (start(), step(POKE), u24(0x1002), u8(1), u16(999), step(NOTIFY),
+                            read_register(0x70), step(RESET))}.items():
+        seed(target, name, options, *parts)
+
+
+def balloon_seeds():
+    transport_seeds("balloon", u8(0))
+    handler = u8(1)
+    target, ask, look = (step(HOST) + u8(act) for act in (0 + 3 * 20, 1, 2))
+    pages = b"".join(u32(page) for page in (24, 25, 26, 19, 20, 25))
+    seed("balloon", "inflate", handler, start(), target, request(0, readable(0, pages)),
+         write_register(0x104, 5), request(1, readable(0, pages)), look,
+         request(0, readable(0, u32(0x150))))
+    seed("balloon", "long-list", handler, start(),
+         request(0, *[readable(0, pages, 16384)] * 2), step(LOOP_STEP) * 9)
+    stats = b"".join(struct.pack("<HQ", tag, 1000 * tag) for tag in (0, 4, 5, 10, 99))
+    seed("balloon", "stats", handler, start(), request(2, readable(0, stats)), look, ask,
+         request(2, readable(1, stats)), ask, step(RESET), ask, start(1 << 1), ask)
+    seed("balloon", "two-stats", u8(0), start(), offer(2, readable(0, stats)),
+         request(2, readable(1, stats)), ask, ask, step(LOOP_STEP))
+    seed("balloon", "reports", handler, start(), request(3, writable(0, 4096), writable(32, 8192)),
+         request(4, writable(16, 4096)), look, request(3, writable(1, 4096)))
+    seed("balloon", "reports-without-stats", handler, start(1 << 1),
+         request(2, writable(0, 4096)), request(4, writable(0, 4096, HIGH)))
+    seed("balloon", "config", u8(0), read_register(0x100), read_register(0x104),
+         write_register(0x104, 255, 1), write_register(0x100, 7), read_register(0x106, 2))
 
 
 def rng_seeds():
@@ -417,7 +444,7 @@ def registers_seeds():
 
 
 def main():
-    for make in (queue_seeds, rng_seeds, pmem_seeds, vsock_seeds, wire_seeds, agent_seeds,
+    for make in (queue_seeds, balloon_seeds, rng_seeds, pmem_seeds, vsock_seeds, wire_seeds, agent_seeds,
                  display_seeds, loader_seeds, registers_seeds):
         make()
     there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
