@@ -87,6 +87,11 @@ void driver_loop(void)
 	check_rings();
 }
 
+struct loop *driver_loop_of_bed(void)
+{
+	return bed.loop;
+}
+
 static void take_step(const struct driver_device *device, struct input *in)
 {
 	uint8_t byte = input_u8(in), how = byte / STEPS;

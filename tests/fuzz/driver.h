@@ -32,4 +32,7 @@ void driver_run(const struct driver_device *device, struct input *in);
 /* Lets what is ready on the device's loop run. */
 void driver_loop(void);
 
+/* That loop, while an input is played. */
+struct loop *driver_loop_of_bed(void);
+
 #endif

@@ -178,6 +178,44 @@ def balloon_seeds():
          write_register(0x104, 255, 1), write_register(0x100, 7), read_register(0x106, 2))
 
 
+B_IN, B_OUT, B_FLUSH, B_GET_ID, B_DISCARD, B_ZEROES = 0, 1, 4, 8, 11, 13
+STATUS = writable(0xf0, 1)
+
+
+def blk(kind, *data, sector=0, flags=0, status=STATUS):
+    header = readable(0xe0, struct.pack("<IIQ", kind, 0, sector))
+    return request(0, header, *data, status, flags=flags)
+
+
+def blk_range(sector, count, flags=0):
+    return struct.pack("<QII", sector, count, flags)
+
+
+def blk_seeds():
+    transport_seeds("blk", u8(0))
+    for name, option in (("writable", u8(0)), ("read-only", u8(1))):
+        seed("blk", name, option, start(),
+             blk(B_OUT, readable(0, b"data" * 16, 1024), sector=3),
+             blk(B_IN, writable(8, 512), writable(16, 1024), sector=2, flags=INDIRECT),
+             blk(B_FLUSH), blk(B_GET_ID, writable(0, 20)))
+    seed("blk", "ranges", u8(0), start(),
+         blk(B_DISCARD, readable(0, blk_range(8, 16))),
+         blk(B_ZEROES, readable(0, blk_range(0, 8) + blk_range(60, 4, 1))),
+         blk(B_ZEROES, readable(0, blk_range(63, 2))), blk(B_DISCARD, readable(0, b"short")))
+    seed("blk", "outside", u8(0), start(), blk(B_IN, writable(0, 1024), sector=63),
+         blk(B_OUT, readable(0, b"", 512), sector=2**55), blk(B_IN, writable(0, 500)), blk(99))
+    seed("blk", "whole", u8(0), start(), blk(B_IN, writable(0, 32768)),
+         blk(B_OUT, readable(0, b"", 32768)))
+    seed("blk", "no-status", u8(0), start(),
+         request(0, readable(0, struct.pack("<IIQ", B_FLUSH, 0, 0))))
+    seed("blk", "no-header", u8(0), start(), request(0, readable(0, b"short"), STATUS))
+    seed("blk", "cut", u8(0), start(),
+         request(0, readable(0, u32(B_OUT)), readable(1, bytes(12) + b"x" * 200, 460),
+                 readable(5, b"", 64), writable(0xf0, 2)))
+    seed("blk", "write-through", u8(0), start(), write_register(0x120, 0, 1),
+         blk(B_OUT, readable(0, b"", 512)), read_register(0x120, 1), read_register(0x100, 8))
+
+
 def rng_seeds():
     transport_seeds("rng")
     seed("rng", "requests", start(), request(0, writable(0, 64)), request(0, writable(1, 4096)),
@@ -444,7 +482,7 @@ def registers_seeds():
 
 
 def main():
-    for make in (queue_seeds, balloon_seeds, rng_seeds, pmem_seeds, vsock_seeds, wire_seeds, agent_seeds,
+    for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, vsock_seeds, wire_seeds, agent_seeds,
                  display_seeds, loader_seeds, registers_seeds):
         make()
     there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
