@@ -76,7 +76,7 @@ unit_test_vmm_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmi
                            tests/unit/vmm_fake_kvm.c
 unit_test_vmm_vsock_WRAP := ioctl
 unit_test_vmm_serial_SRC := vmm/serial.c vmm/irq.c tests/unit/vmm_fake_kvm.c
-unit_test_vmm_serial_WRAP := ioctl
+unit_test_vmm_serial_WRAP := ioctl write
 unit_test_vmm_options_SRC := vmm/options.c
 unit_test_vmm_platform_SRC := vmm/platform.c
 

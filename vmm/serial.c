@@ -40,6 +40,8 @@
 #define LSR_TEMT 0x40
 #define MSR_CTS_DSR_DCD 0xb0
 
+#define DRAIN_TURN_MAX 32 /* writes */
+
 static void wake(struct serial *serial)
 {
 	uint64_t one = 1;
@@ -199,15 +201,20 @@ static bool drain_once(struct serial *serial)
 	return true;
 }
 
+/* A guest that prints as fast as we write would never let go of the I/O thread: a turn is bounded. */
 static void drain(struct serial *serial)
 {
-	while (drain_once(serial))
-		;
+	bool more = true;
+
+	for (unsigned i = 0; more && i < DRAIN_TURN_MAX; i++)
+		more = drain_once(serial);
 	pthread_mutex_lock(&serial->lock);
 	bool left = serial->written != serial->drained;
 	pthread_mutex_unlock(&serial->lock);
 	if (serial->out.active)
 		loop_watch_change(serial->loop, &serial->out, left ? EPOLLOUT : 0);
+	else if (more)
+		wake(serial);
 }
 
 static void on_wake(struct loop_watch *watch, uint32_t events)
@@ -311,8 +318,9 @@ void serial_finish(struct serial *serial)
 {
 	if (!serial->loop)
 		return;
-	if (serial->out_fd >= 0)
-		drain(serial);
+	/* Nobody prints any more: what is there is all. */
+	while (serial->out_fd >= 0 && drain_once(serial))
+		;
 	loop_watch_remove(serial->loop, &serial->out);
 	loop_watch_remove(serial->loop, &serial->wake);
 	close_fd(&serial->out_fd);

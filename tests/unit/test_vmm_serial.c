@@ -2,7 +2,7 @@
 /*
  * test_vmm_serial.c - the 16550A's registers and interrupt, its ring, and where the output goes.
  *
- * Wraps ioctl (vmm_fake_kvm.h) for the interrupt line.
+ * Wraps ioctl (vmm_fake_kvm.h) for the interrupt line, and write for a guest that prints meanwhile.
  */
 #include "tests/unit/vmm_fake_kvm.h"
 
@@ -38,6 +38,22 @@ struct bed {
 	char path[64];
 	struct error err;
 };
+
+/* What a guest prints while we write its output: @chatter is asked for one byte a write. */
+static struct bed *chatter;
+static unsigned chatter_left;
+
+ssize_t __real_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+	if (chatter && fd == chatter->serial.out_fd && chatter_left > 0) {
+		chatter_left--;
+		serial_write(&chatter->serial, THR, 1, 'x');
+	}
+	return __real_write(fd, data, size);
+}
 
 static int setup(void **state)
 {
@@ -370,6 +386,24 @@ static void test_tail(void **state)
 	}
 }
 
+/* A guest that never falls silent doesn't keep the I/O thread; what it printed comes out all the same. */
+static void test_turn_is_bounded(void **state)
+{
+	struct bed *bed = *state;
+
+	start(bed);
+	set(bed, THR, '!');
+	chatter = bed;
+	chatter_left = 1000;
+	fake_kvm_rounds(bed->loop, 1);
+	assert_true(chatter_left > 500 && chatter_left < 1000);
+	fake_kvm_rounds(bed->loop, 1000);
+	chatter = NULL;
+	assert_int_equal(chatter_left, 0);
+	assert_int_equal(bed->serial.written, 1001);
+	assert_int_equal(bed->serial.drained, 1001);
+}
+
 static void test_finish_of_nothing(void **state)
 {
 	struct serial serial = { 0 };
@@ -393,6 +427,7 @@ int main(void)
 		SERIAL_TEST(test_file_is_bounded),
 		SERIAL_TEST(test_pipe),
 		SERIAL_TEST(test_tail),
+		SERIAL_TEST(test_turn_is_bounded),
 		cmocka_unit_test(test_finish_of_nothing),
 	};
 
