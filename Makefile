@@ -43,7 +43,8 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \
            vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \
-           vmm/virtio/vsock_table.c vmm/virtio/balloon.c \
+           vmm/virtio/vsock_table.c vmm/virtio/vsock_rx.c vmm/virtio/vsock_tx.c \
+           vmm/virtio/vsock_host.c vmm/virtio/balloon.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 
@@ -136,7 +137,7 @@ bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
 	@scripts/bench --out $(BENCH) $(ONLY)
 
 # They run inside guests, under any VMM: static. Not in BENCH, so that the test bed has them too.
-INSIDE_PROGRAMS := $(addprefix $(B)/inside/,disk)
+INSIDE_PROGRAMS := $(addprefix $(B)/inside/,disk stream)
 
 .PHONY: bench-programs
 bench-programs: $(BENCH_PROGRAMS) $(INSIDE_PROGRAMS)

@@ -71,10 +71,12 @@ unit_test_vmm_blk_SRC := $(filter vmm/virtio/blk%,$(VMM_SRC)) vmm/virtio/worker.
                          tests/unit/vmm_fake_kvm.c
 unit_test_vmm_blk_WRAP := ioctl preadv pwritev2 fallocate fdatasync
 unit_test_vmm_vsock_conn_SRC := vmm/virtio/vsock_conn.c
-unit_test_vmm_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmio.c \
-                           vmm/virtio/queue.c vmm/virtio/pmem.c vmm/irq.c vmm/memory.c \
-                           tests/unit/vmm_fake_kvm.c
+VSOCK_UNDER_TEST := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmio.c vmm/virtio/queue.c \
+                    vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
+unit_test_vmm_vsock_SRC := $(VSOCK_UNDER_TEST)
 unit_test_vmm_vsock_WRAP := ioctl
+unit_test_vmm_vsock_flow_SRC := $(VSOCK_UNDER_TEST)
+unit_test_vmm_vsock_flow_WRAP := ioctl clock_gettime
 unit_test_vmm_serial_SRC := vmm/serial.c vmm/irq.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_serial_WRAP := ioctl write
 unit_test_vmm_options_SRC := vmm/options.c

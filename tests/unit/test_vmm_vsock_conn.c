@@ -30,9 +30,8 @@ static void open_conn(struct bed *bed, enum vsock_state state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
 	                 0);
 	bed->peer = pair[1];
-	bed->conn = vsock_conn_create(bed->loop, bed, pair[0], state);
+	bed->conn = vsock_conn_create(bed->loop, bed, pair[0], state, VSOCK_BUFFER_SIZE, on_ready);
 	assert_non_null(bed->conn);
-	assert_int_equal(loop_watch_add(bed->loop, &bed->conn->watch, pair[0], 0, on_ready), 0);
 }
 
 static void close_conn(struct bed *bed)
@@ -135,12 +134,12 @@ static void test_slow_reader(void **state)
 		sent += size;
 		buffered += bed->conn->buffer_used > 0;
 		peer_reads(bed, &received);
-		assert_int_equal(vsock_conn_flush(bed->conn), 0);
+		vsock_conn_flush(bed->conn);
 	}
 	assert_true(buffered > 100);
 	while (received < sent) {
 		assert_true(peer_reads(bed, &received) > 0 || bed->conn->buffer_used > 0);
-		assert_int_equal(vsock_conn_flush(bed->conn), 0);
+		vsock_conn_flush(bed->conn);
 	}
 	assert_int_equal(bed->conn->forwarded, (uint32_t)sent);
 	assert_int_equal(bed->conn->buffer_used, 0);
@@ -182,6 +181,7 @@ static void test_credit_is_told(void **state)
 	assert_int_equal(peer_reads(bed, &position), 0);
 }
 
+/* What the host side doesn't take any more is dropped; the guest is told, and may still receive. */
 static void test_host_gone(void **state)
 {
 	static uint8_t data[4096];
@@ -189,8 +189,17 @@ static void test_host_gone(void **state)
 
 	close(bed->peer);
 	bed->peer = -1;
-	assert_int_equal(guest_sends(bed, data, sizeof(data)), -EPIPE);
-	assert_int_equal(vsock_conn_flush(bed->conn), 0);
+	assert_int_equal(guest_sends(bed, data, sizeof(data)), 0);
+	assert_int_equal(bed->conn->host_closed, VSOCK_NO_RECEIVE);
+	assert_int_equal(bed->conn->tell, VSOCK_TELL_SHUTDOWN);
+	assert_int_equal(bed->conn->forwarded, sizeof(data));
+	/* Said once; and however much comes, nothing is kept. */
+	bed->conn->tell = 0;
+	for (unsigned i = 0; i < 2 * VSOCK_BUFFER_SIZE / sizeof(data); i++)
+		assert_int_equal(guest_sends(bed, data, sizeof(data)), 0);
+	assert_int_equal(bed->conn->tell & VSOCK_TELL_SHUTDOWN, 0);
+	assert_int_equal(bed->conn->buffer_used, 0);
+	assert_null(bed->conn->buffer);
 
 	close_conn(bed);
 	open_conn(bed, VSOCK_CONNECTED);
@@ -198,7 +207,25 @@ static void test_host_gone(void **state)
 		assert_int_equal(guest_sends(bed, data, sizeof(data)), 0);
 	close(bed->peer);
 	bed->peer = -1;
-	assert_int_equal(vsock_conn_flush(bed->conn), -EPIPE);
+	vsock_conn_flush(bed->conn);
+	assert_int_equal(bed->conn->buffer_used, 0);
+	assert_true(bed->conn->tell & VSOCK_TELL_SHUTDOWN);
+}
+
+/* A host program that only doesn't read any more still sends. */
+static void test_host_stops_receiving(void **state)
+{
+	struct bed *bed = *state;
+	char byte;
+	const struct iovec iov = { &byte, 1 };
+
+	assert_int_equal(shutdown(bed->peer, SHUT_RD), 0);
+	assert_int_equal(guest_sends(bed, (const uint8_t *)"x", 1), 0);
+	assert_int_equal(bed->conn->host_closed, VSOCK_NO_RECEIVE);
+	assert_int_equal(write(bed->peer, "y", 1), 1);
+	vsock_conn_host_event(bed->conn, EPOLLIN);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, 1), 1);
+	assert_int_equal(byte, 'y');
 }
 
 /* --- host -> guest --- */
@@ -237,16 +264,80 @@ static void test_to_guest(void **state)
 	const struct iovec iov[2] = { { first, sizeof(first) }, { second, sizeof(second) } };
 
 	bed->conn->readable = true;
-	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2), 0);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2, 20), 0);
 	assert_false(bed->conn->readable);
 	assert_int_equal(bed->conn->tell, 0);
 	assert_int_equal(write(bed->peer, "hello world", 11), 11);
 	bed->conn->readable = true;
-	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2), 11);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2, 20), 11);
 	assert_memory_equal(first, "hell", 4);
 	assert_memory_equal(second, "o world", 7);
 	assert_int_equal(bed->conn->sent, 11);
+	assert_false(bed->conn->readable); /* less than there was room for: that was all */
+	assert_int_equal(write(bed->peer, "0123456789012345678901234", 25), 25);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2, 20), 20);
+	vsock_conn_host_event(bed->conn, EPOLLIN);
 	assert_true(bed->conn->readable);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2, 20), 5);
+	assert_false(bed->conn->readable);
+	/* The end was seen together with the data: it is looked for behind them. */
+	assert_int_equal(write(bed->peer, "bye", 3), 3);
+	shutdown(bed->peer, SHUT_WR);
+	vsock_conn_host_event(bed->conn, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2, 20), 3);
+	assert_true(bed->conn->readable);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, iov, 2, 20), 0);
+	assert_int_equal(bed->conn->tell, VSOCK_TELL_SHUTDOWN);
+}
+
+/* File descriptors that come along end a read early, with data behind them and no edge to come. */
+static void test_fds_are_dropped(void **state)
+{
+	struct bed *bed = *state;
+	char text[20], control[CMSG_SPACE(sizeof(int))] = { 0 };
+	const struct iovec iov = { text, sizeof(text) };
+	struct iovec out = { (char[]){ 'a' }, 1 };
+	struct msghdr msg = { .msg_iov = &out,
+		              .msg_iovlen = 1,
+		              .msg_control = control,
+		              .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+		               .cmsg_level = SOL_SOCKET,
+		               .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(c), &bed->peer, sizeof(int));
+	assert_int_equal(sendmsg(bed->peer, &msg, 0), 1);
+	assert_int_equal(write(bed->peer, "bc", 2), 2);
+	vsock_conn_host_event(bed->conn, EPOLLIN);
+	size_t got = 0;
+	while (bed->conn->readable)
+		got += vsock_conn_to_guest(bed->conn, &iov, 1, sizeof(text));
+	assert_int_equal(got, 3);
+}
+
+/* Reads get larger while the socket fills them, and small again. */
+static void test_appetite(void **state)
+{
+	static uint8_t data[100000];
+	struct bed *bed = *state;
+	const struct iovec iov = { data, sizeof(data) };
+	uint32_t before = bed->conn->appetite, appetite = before;
+
+	assert_int_equal(write(bed->peer, data, sizeof(data)), sizeof(data));
+	for (unsigned i = 0; i < 3; i++) {
+		const struct iovec part = { data, appetite };
+
+		assert_int_equal(vsock_conn_to_guest(bed->conn, &part, 1, appetite), appetite);
+		assert_int_equal(bed->conn->appetite, 2 * appetite);
+		appetite = bed->conn->appetite;
+	}
+	while (vsock_conn_to_guest(bed->conn, &iov, 1, sizeof(data)) > 0)
+		;
+	assert_true(bed->conn->appetite <= 64 << 10);
+	assert_int_equal(write(bed->peer, data, 1), 1);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, sizeof(data)), 1);
+	assert_int_equal(bed->conn->appetite, before);
 }
 
 /* --- ends --- */
@@ -259,12 +350,12 @@ static void test_host_ends(void **state)
 
 	shutdown(bed->peer, SHUT_WR);
 	bed->conn->readable = true;
-	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1), 0);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, 1), 0);
 	assert_int_equal(bed->conn->host_closed, VSOCK_NO_SEND);
 	assert_int_equal(bed->conn->tell, VSOCK_TELL_SHUTDOWN);
 	/* Said once. */
 	bed->conn->tell = 0;
-	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1), 0);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, 1), 0);
 	assert_int_equal(bed->conn->tell, 0);
 	/* The other direction still works. */
 	assert_int_equal(guest_sends(bed, (const uint8_t *)"x", 1), 0);
@@ -273,7 +364,7 @@ static void test_host_ends(void **state)
 	close(bed->peer);
 	bed->peer = -1;
 	bed->conn->hung_up = true;
-	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1), 0);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, 1), 0);
 	assert_int_equal(bed->conn->host_closed, VSOCK_CLOSED);
 	assert_int_equal(bed->conn->tell, VSOCK_TELL_SHUTDOWN);
 }
@@ -291,16 +382,63 @@ static void test_guest_ends(void **state)
 	assert_int_equal(guest_sends(bed, data, 1), -EPROTO);
 	for (ssize_t n = 1; n > 0 || bed->conn->buffer_used > 0;) {
 		n = read(bed->peer, data, sizeof(data));
-		assert_int_equal(vsock_conn_flush(bed->conn), 0);
+		vsock_conn_flush(bed->conn);
 	}
 	assert_int_equal(read(bed->peer, &byte, 1), 0);
-	assert_false(vsock_conn_finished(bed->conn));
 	/* It may still receive. */
 	assert_int_equal(write(bed->peer, "y", 1), 1);
 	const struct iovec iov = { &byte, 1 };
-	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1), 1);
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, 1), 1);
 	assert_true(vsock_conn_guest_shutdown(bed->conn, VSOCK_NO_RECEIVE));
-	assert_true(vsock_conn_finished(bed->conn));
+	assert_int_equal(send(bed->peer, "z", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
+/* The other half alone: the host program can't send any more, what it reads goes on. */
+static void test_guest_stops_receiving(void **state)
+{
+	struct bed *bed = *state;
+	char byte;
+
+	assert_false(vsock_conn_guest_shutdown(bed->conn, VSOCK_NO_RECEIVE));
+	assert_int_equal(send(bed->peer, "z", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	/* Our own end of reading is no end of the host's. */
+	vsock_conn_host_event(bed->conn, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(bed->conn->tell, 0);
+	assert_false(vsock_conn_has_work(bed->conn));
+	assert_int_equal(guest_sends(bed, (const uint8_t *)"x", 1), 0);
+	assert_int_equal(read(bed->peer, &byte, 1), 1);
+	/* Twice is no harm. */
+	assert_false(vsock_conn_guest_shutdown(bed->conn, VSOCK_NO_RECEIVE));
+	/* And when the host program goes, the guest hears of it, though nothing is read. */
+	close(bed->peer);
+	bed->peer = -1;
+	vsock_conn_host_event(bed->conn, EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+	assert_int_equal(bed->conn->host_closed, VSOCK_CLOSED);
+	assert_int_equal(bed->conn->tell, VSOCK_TELL_SHUTDOWN);
+}
+
+/* Without credit nothing is read, and the end is found all the same, if nothing is before it. */
+static void test_host_ends_without_credit(void **state)
+{
+	struct bed *bed = *state;
+	char byte;
+	const struct iovec iov = { &byte, 1 };
+
+	assert_int_equal(vsock_conn_credit(bed->conn), 0);
+	assert_int_equal(write(bed->peer, "x", 1), 1);
+	shutdown(bed->peer, SHUT_WR);
+	vsock_conn_host_event(bed->conn, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(bed->conn->tell, 0);
+	assert_false(vsock_conn_has_work(bed->conn));
+	bed->conn->peer_alloc = 1;
+	assert_true(vsock_conn_has_work(bed->conn));
+	assert_int_equal(vsock_conn_to_guest(bed->conn, &iov, 1, 1), 1);
+	assert_int_equal(vsock_conn_credit(bed->conn), 0);
+	vsock_conn_host_event(bed->conn, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(bed->conn->tell, VSOCK_TELL_SHUTDOWN);
+	assert_int_equal(bed->conn->host_closed, VSOCK_NO_SEND);
 }
 
 static void test_guest_ends_at_once(void **state)
@@ -313,38 +451,51 @@ static void test_guest_ends_at_once(void **state)
 		vsock_conn_guest_shutdown(bed->conn, 0xfffffffc)); /* no flags of the standard */
 	while (bed->conn->buffer_used == 0)
 		assert_int_equal(guest_sends(bed, data, sizeof(data)), 0);
-	assert_false(vsock_conn_guest_shutdown(bed->conn, VSOCK_CLOSED));
+	assert_true(vsock_conn_guest_shutdown(bed->conn, VSOCK_CLOSED));
 	while (bed->conn->buffer_used > 0) {
 		assert_true(read(bed->peer, data, sizeof(data)) > 0);
-		assert_int_equal(vsock_conn_flush(bed->conn), 0);
+		vsock_conn_flush(bed->conn);
 	}
-	assert_true(vsock_conn_finished(bed->conn));
+	while (read(bed->peer, data, sizeof(data)) > 0)
+		;
+	assert_int_equal(read(bed->peer, data, 1), 0);
 }
 
+/* Edges of reading always, of writing only while something is buffered. */
 static void test_watch(void **state)
 {
+	const uint32_t always = EPOLLIN | EPOLLRDHUP | EPOLLET;
 	struct bed *bed = *state;
 	struct vsock_conn *conn = bed->conn;
 
-	vsock_conn_rearm(conn);
-	assert_int_equal(conn->watch.events, EPOLLIN);
+	assert_int_equal(conn->watch.events, always);
 	conn->readable = true;
+	vsock_conn_rearm(conn);
+	assert_int_equal(conn->watch.events, always);
 	conn->buffer_used = 1;
 	vsock_conn_rearm(conn);
-	assert_int_equal(conn->watch.events, EPOLLOUT);
-	conn->readable = false;
-	conn->guest_closed = VSOCK_NO_RECEIVE;
-	vsock_conn_rearm(conn);
-	assert_int_equal(conn->watch.events, EPOLLOUT);
-	conn->guest_closed = 0;
-	conn->host_closed = VSOCK_NO_SEND;
+	assert_int_equal(conn->watch.events, always | EPOLLOUT);
 	conn->buffer_used = 0;
 	vsock_conn_rearm(conn);
-	assert_int_equal(conn->watch.events, 0);
-	conn->hung_up = true;
-	vsock_conn_rearm(conn);
-	assert_false(conn->watch.active);
-	vsock_conn_rearm(conn);
+	assert_int_equal(conn->watch.events, always);
+}
+
+static void test_abort(void **state)
+{
+	static uint8_t data[4096];
+	struct bed *bed = *state;
+
+	while (bed->conn->buffer_used == 0)
+		assert_int_equal(guest_sends(bed, data, sizeof(data)), 0);
+	vsock_conn_abort(bed->conn);
+	assert_int_equal(bed->conn->tell, VSOCK_TELL_RESET);
+	assert_int_equal(bed->conn->fd, -1);
+	assert_false(bed->conn->watch.active);
+	assert_null(bed->conn->buffer);
+	vsock_conn_rearm(bed->conn);
+	while (read(bed->peer, data, sizeof(data)) > 0)
+		;
+	assert_int_equal(read(bed->peer, data, 1), 0);
 }
 
 /* --- the CONNECT line --- */
@@ -441,7 +592,6 @@ static void test_connect_and_gone(void **state)
 	assert_int_equal(write(bed->peer, "CONN", 4), 4);
 	close(bed->peer);
 	bed->peer = -1;
-	assert_int_equal(vsock_conn_read_connect(bed->conn, &port), 0);
 	assert_int_equal(vsock_conn_read_connect(bed->conn, &port), -EPROTO);
 }
 
@@ -454,12 +604,18 @@ int main(void)
 		CONN_TEST(test_credit_of_the_guest),
 		CONN_TEST(test_credit_is_told),
 		CONN_TEST(test_host_gone),
+		CONN_TEST(test_host_stops_receiving),
 		CONN_TEST(test_credit_of_the_host),
 		CONN_TEST(test_to_guest),
+		CONN_TEST(test_fds_are_dropped),
+		CONN_TEST(test_appetite),
 		CONN_TEST(test_host_ends),
 		CONN_TEST(test_guest_ends),
+		CONN_TEST(test_guest_stops_receiving),
+		CONN_TEST(test_host_ends_without_credit),
 		CONN_TEST(test_guest_ends_at_once),
 		CONN_TEST(test_watch),
+		CONN_TEST(test_abort),
 		CONN_TEST(test_connect_lines),
 		CONN_TEST(test_connect_with_nul),
 		CONN_TEST(test_connect_in_pieces),

@@ -14,6 +14,10 @@
 #include "vmm/virtio/device.h"
 
 #define VSOCK_CONNS_MAX 1024
+/* The first so many that live at once get large buffers, the others small ones (vsock_conn.h). */
+#define VSOCK_LARGE_MAX 128
+/* What the device buffers at most, when no host side reads: 60 MiB. */
+#define VSOCK_BUFFERED_MAX (60u << 20)
 #define VSOCK_SERVICES_MAX 4
 
 /*

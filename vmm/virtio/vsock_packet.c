@@ -59,6 +59,23 @@ void vsock_packet_decode(const uint8_t in[VSOCK_HEADER_SIZE], struct vsock_packe
 	p->fwd_cnt = get32(in + 40);
 }
 
+void vsock_packet_put(const struct virtqueue_buffer *buffers, unsigned count,
+                      const struct vsock_packet *p)
+{
+	uint8_t header[VSOCK_HEADER_SIZE];
+	size_t done = 0;
+
+	vsock_packet_encode(p, header);
+	for (unsigned i = 0; i < count && done < sizeof(header); i++) {
+		size_t n = sizeof(header) - done;
+
+		if (n > buffers[i].size)
+			n = buffers[i].size;
+		memcpy(buffers[i].data, header + done, n);
+		done += n;
+	}
+}
+
 int vsock_packet_data(const struct virtqueue_buffer *buffers, unsigned count, uint32_t size,
                       struct iovec *out_iov)
 {

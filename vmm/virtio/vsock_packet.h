@@ -36,6 +36,10 @@ struct vsock_packet {
 void vsock_packet_encode(const struct vsock_packet *p, uint8_t out[VSOCK_HEADER_SIZE]);
 void vsock_packet_decode(const uint8_t in[VSOCK_HEADER_SIZE], struct vsock_packet *p);
 
+/* Writes the header to the begin of @buffers, which have room for it. */
+void vsock_packet_put(const struct virtqueue_buffer *buffers, unsigned count,
+                      const struct vsock_packet *p);
+
 /*
  * Where a packet's data lies: the part of @buffers behind the header, at most @size bytes of it.
  * @out_iov has room for @count entries. The number of entries filled.
