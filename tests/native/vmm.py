@@ -161,10 +161,18 @@ class Vmm:
                f"no '{text}' on the console:\n{self.console()}\n{self.stderr()}")
 
     def control(self):
-        await_true(lambda: os.path.exists(self.control_path) or self.process.poll() is not None,
-                   "the control socket")
-        expect(self.process.poll() is None, f"the VMM has ended early:\n{self.stderr()}")
-        return Control(self.control_path)
+        connected = []
+
+        def answers():
+            try:
+                connected.append(Control(self.control_path))
+            except (FileNotFoundError, ConnectionRefusedError):  # it is bound before it listens
+                pass
+            return connected or self.process.poll() is not None
+
+        await_true(answers, "the control socket")
+        expect(connected, f"the VMM has ended early:\n{self.stderr()}")
+        return connected[0]
 
     def wait(self):
         try:
