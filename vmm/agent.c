@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/proto.h"
+#include "vmm/agent_event.h"
 
 /* Wakes this much later than the agent's own timeout, so that its better message comes first. */
 #define GRACE_MS 2000
@@ -110,12 +111,18 @@ static void rearm(struct agent *agent)
 		                  EPOLLIN | (wire_conn_wants_write(&agent->conn) ? EPOLLOUT : 0u));
 }
 
-static void handle_event(struct agent *agent, const char *name, json_t *event)
+static void handle_event(struct agent *agent, const json_t *said)
 {
+	json_t *event = agent_event_reduce(said);
+	const char *name = json_string_value(json_object_get(event, "event"));
+
+	if (!event) /* of a later version, or nonsense */
+		return;
 	if (strcmp(name, "hello") == 0) {
 		json_int_t version = json_integer_value(json_object_get(event, "protocol"));
 
 		if (version != PROTO_VERSION) {
+			json_decref(event);
 			disconnect(agent,
 			           "it speaks another protocol version: rebuild the initramfs");
 			return;
@@ -124,15 +131,15 @@ static void handle_event(struct agent *agent, const char *name, json_t *event)
 		agent->hello = json_incref(event);
 	}
 	agent->handlers.event(agent->handlers.arg, name, event);
+	json_decref(event);
 }
 
 static void handle_message(struct agent *agent, struct wire_message *message)
 {
-	const char *event = json_string_value(json_object_get(message->object, "event"));
 	json_int_t id = json_integer_value(json_object_get(message->object, "id"));
 
-	if (event) {
-		handle_event(agent, event, message->object);
+	if (json_is_string(json_object_get(message->object, "event"))) {
+		handle_event(agent, message->object);
 		return;
 	}
 	for (unsigned i = 0; i < PROTO_REQUESTS_MAX; i++)

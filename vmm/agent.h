@@ -21,7 +21,7 @@ struct agent; /* opaque */
 
 struct agent_handlers {
 	void *arg;
-	/* An event of the agent ("hello", "ready", "died"); @event is borrowed. */
+	/* An event of the agent ("hello", "ready", "died"), as agent_event.h leaves it; borrowed. */
 	void (*event)(void *arg, const char *name, const json_t *event);
 	/* The channel is gone. */
 	void (*lost)(void *arg);
@@ -51,7 +51,7 @@ void agent_accept(void *arg, int fd);
 void agent_request(struct agent *agent, json_t *request, const void *blob, size_t blob_size,
                    uint64_t timeout_ms, agent_done *done, void *arg);
 
-/* What "hello" said, or NULL before it; borrowed. */
+/* What "hello" said, as agent_event.h leaves it, or NULL before it; borrowed. */
 const json_t *agent_hello(const struct agent *agent);
 
 #endif

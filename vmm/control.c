@@ -63,6 +63,7 @@ struct control {
 	struct pending *waiting; /* owned: "wait" */
 	struct pending *asking;  /* owned: "balloon", for statistics */
 	json_t *deaths;          /* owned array */
+	struct log_limit complaints;
 };
 
 static void close_client(struct client *client)
@@ -97,9 +98,19 @@ static void answer(struct client *client, json_t *reply, const void *blob, size_
 		return;
 	}
 	int ret = reply ? wire_conn_send(&client->conn, reply, blob, blob_size, fd) : -ENOMEM;
+	if (ret == -EMSGSIZE) {
+		/* What a guest answered may be longer as we write it: numbers are. */
+		json_int_t id = json_integer_value(json_object_get(reply, "id"));
+
+		json_decref(reply);
+		reply = wire_reply_error(id, PROTO_ERR_TOO_LARGE,
+		                         "the answer exceeds a line of 64 KiB");
+		ret = reply ? wire_conn_send(&client->conn, reply, NULL, 0, -1) : -ENOMEM;
+	}
 	json_decref(reply);
 	if (ret) {
-		log_warn("control: a client was closed: %s", strerror(-ret));
+		log_warn_limited(&client->control->complaints, "control: a client was closed: %s",
+		                 strerror(-ret));
 		close_client(client);
 	}
 	rearm(client);
@@ -485,7 +496,8 @@ static void on_client(struct loop_watch *watch, uint32_t events)
 		}
 	}
 	if (client->number && got < 0)
-		log_warn("control: a client was closed: %s", err.msg);
+		log_warn_limited(&client->control->complaints, "control: a client was closed: %s",
+		                 err.msg);
 	if (ret < 0 || got < 0)
 		close_client(client);
 	rearm(client);
@@ -498,8 +510,9 @@ static void on_accepted(struct listener *listener, int accepted_fd)
 	cleanup_fd int fd = accepted_fd;
 
 	if (!client) {
-		log_warn("control: %d clients are connected, no more are taken",
-		         CONTROL_CLIENTS_MAX);
+		log_warn_limited(&control->complaints,
+		                 "control: %d clients are connected, no more are taken",
+		                 CONTROL_CLIENTS_MAX);
 		return;
 	}
 	*client = (struct client){ .control = control };
@@ -522,6 +535,7 @@ int control_create(struct vm *vm, const char *path, struct control **out_control
 	if (!control)
 		return error_set(err, -ENOMEM, "no memory for the control socket");
 	control->vm = vm;
+	control->complaints = (struct log_limit)LOG_LIMIT_INIT;
 	control->listener = (struct listener)LISTENER_INIT;
 	control->deaths = json_array();
 	control->path = strdup(path);

@@ -44,6 +44,8 @@ struct shot_list {
 
 struct screen {
 	struct vm *vm;
+	bool asking, ask_again;      /* the agent; once more when it has answered */
+	struct log_limit complaints; /* of what it answers */
 	struct framebuffer *fb;      /* owned */
 	struct framebuffer *retired; /* owned: replaced while the thread ran */
 	pthread_mutex_t lock;
@@ -92,9 +94,9 @@ bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out
 
 /* --- attaching ------------------------------------------------------------------------------- */
 
-static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
+static void use_reply(struct screen *screen, const json_t *reply, const void *blob,
+                      size_t blob_size)
 {
-	struct screen *screen = arg;
 	struct framebuffer *fb = NULL;
 	struct error err = { 0 };
 
@@ -102,12 +104,13 @@ static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t 
 		const char *why = json_string_value(
 			json_object_get(json_object_get(reply, "error"), "message"));
 
-		log_warn("display: the agent did not say where the screen is: %s",
-		         why ? why : "no reason");
+		log_warn_limited(&screen->complaints,
+		                 "display: the agent did not say where the screen is: %s",
+		                 why ? why : "no reason");
 		return;
 	}
 	if (screen_pages_attach(&screen->vm->memory, reply, blob, blob_size, &fb, &err)) {
-		log_warn("%s; no screen is attached", err.msg);
+		log_warn_limited(&screen->complaints, "%s; no screen is attached", err.msg);
 		return;
 	}
 	pthread_mutex_lock(&screen->lock);
@@ -128,11 +131,28 @@ static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t 
 	control_notify(screen->vm->control);
 }
 
+static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
+{
+	struct screen *screen = arg;
+	bool again = screen->ask_again;
+
+	screen->asking = screen->ask_again = false;
+	use_reply(screen, reply, blob, blob_size);
+	if (again)
+		screen_attach(screen);
+}
+
 void screen_attach(struct screen *screen)
 {
+	/* An agent that says so often doesn't use up the channel for all others. */
+	if (screen->asking) {
+		screen->ask_again = true;
+		return;
+	}
 	json_t *request = json_pack("{s:s}", "verb", "display");
 
 	ASSERT(request);
+	screen->asking = true;
 	agent_request(screen->vm->agent, request, NULL, 0, ATTACH_TIMEOUT_MS, on_display_reply,
 	              screen);
 	json_decref(request);
@@ -278,6 +298,7 @@ int screen_create(struct vm *vm, struct screen **out_screen)
 	if (!screen)
 		return -ENOMEM;
 	screen->vm = vm;
+	screen->complaints = (struct log_limit)LOG_LIMIT_INIT;
 	pthread_mutex_init(&screen->lock, NULL);
 	list_init(&screen->waiting);
 	list_init(&screen->finished);
