@@ -65,7 +65,8 @@ static inline void ring_describe(struct ring *ring, uint16_t index, uint64_t add
 static inline void ring_offer(struct ring *ring, uint16_t head)
 {
 	ring->avail_ring[*ring->avail_idx % ring->size] = head;
-	(*ring->avail_idx)++;
+	/* As a driver does it: all else is there before the index says so. */
+	__atomic_store_n(ring->avail_idx, (uint16_t)(*ring->avail_idx + 1), __ATOMIC_RELEASE);
 }
 
 /* The used element before the index @idx. */
