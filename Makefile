@@ -187,14 +187,14 @@ check-agent: ## the guest's agent as a process of this host, with Xvfb and Chrom
 .PHONY: check-e2e
 check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/setup build images testbed check
-	@$(MAKE) --no-print-directory all images
+	@$(MAKE) --no-print-directory all images $(INSIDE_PROGRAMS)
 	@scripts/build-testbed
 	@scripts/run-tests --timeout 1600 $(E2E_TESTS)
 
 .PHONY: check
 check: ## everything: units, native bed, the agent, 20 s of each fuzz target, end to end
 	@scripts/setup build images testbed check agent fuzz
-	@$(MAKE) --no-print-directory all images tests
+	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed
 	@scripts/run-tests --timeout 1600 $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \

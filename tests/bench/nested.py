@@ -16,9 +16,10 @@ import sys
 import tempfile
 
 import nested_boot
+import nested_vsock
 from guests import ClocheGuest, GuestFailed, QemuGuest
 
-MODULES = [nested_boot]
+MODULES = [nested_boot, nested_vsock]
 MIB = 1 << 20
 FIRST_CID = 1000
 SIDES = ("cloche", "QEMU")

@@ -57,6 +57,14 @@ BENCHMARKS = [
               "private memory beyond guest RAM and root image, Chromium up, one screenshot taken",
               "nested", "MiB", "QEMU's microvm, same guest, Chromium up",
               "p50 <= 4", None),
+    Benchmark("vsock.throughput_vs_vhost",
+              "one stream guest to host, then host to guest, 16 MiB each; 1 CPU",
+              "nested", "MiB/s", "QEMU's microvm with vhost-vsock, same guest",
+              "ratio >= 0.8", None),
+    Benchmark("vsock.rtt_vs_vhost",
+              "64 bytes from guest to host and back, 1 CPU",
+              "nested", "us", "QEMU's microvm with vhost-vsock, same guest",
+              "ratio <= 1.25", None),
 ]
 
 
