@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 import programs
+import streams
 from harness import TESTS, Runner, wait_until
 from web import Web
 
@@ -23,6 +24,7 @@ import test_boot  # noqa: F401 pylint: disable=unused-import
 import test_screen  # noqa: F401 pylint: disable=unused-import
 import test_guest  # noqa: F401 pylint: disable=unused-import
 import test_vsock  # noqa: F401 pylint: disable=unused-import
+import test_streams  # noqa: F401 pylint: disable=unused-import
 import test_ends  # noqa: F401 pylint: disable=unused-import
 
 
@@ -38,7 +40,7 @@ def missing():
     if os.geteuid() != 0:
         return "not root"
     for file in (programs.CLOCHE, programs.VMM, programs.image("vmlinux"), programs.image("bzImage"),
-                 programs.image("initramfs.cpio"), programs.image("root.erofs")):
+                 programs.image("initramfs.cpio"), programs.image("root.erofs"), streams.PROGRAM):
         if not os.path.exists(file):
             return f"{os.path.relpath(file, programs.TREE)} is not built"
     if programs.vmm("--probe").status != 0:
