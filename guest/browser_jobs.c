@@ -14,10 +14,14 @@
  *	   |
  *	DESCRIBING   url and title, from the browser   info_answer()
  *
+ *	COMMANDED -> FAILING   the error page instead  its PAGE_LOADED, FAIL_MS at most
+ *
  * SHOWING is there for what comes next, a click or a key: between its load event and its first
  * frame a page gets no input, Chromium drops it.
  * A document that is replaced while it loads (a redirect by script) hands the wait on to the one
- * that comes. A dialog ends the wait: somebody has to look at the screen. An error page is an error.
+ * that comes. A dialog ends the wait: somebody has to look at the screen. An error page is an error,
+ * but an answer only once it is there: until then the page has the one's title and the other's
+ * address, or none.
  * url and title come from the browser process and not from the page, which may hang.
  */
 #include <errno.h>
@@ -35,11 +39,13 @@
 
 #define PICK_MS 1500
 #define SHOW_MS 3000
+#define FAIL_MS 3000
+#define PROBLEM_SIZE 64
 #define URL_MAX_BYTES 16384
 #define TITLE_MAX_BYTES 2048
 
 enum op { OP_NAVIGATE, OP_BACK, OP_RELOAD, OP_STATE, OPS };
-enum phase { PICKING, COMMANDED, COMMITTING, LOADING, SHOWING, DESCRIBING };
+enum phase { PICKING, COMMANDED, COMMITTING, LOADING, SHOWING, DESCRIBING, FAILING };
 
 struct browser_job {
 	struct browser *browser; /* borrowed */
@@ -55,7 +61,8 @@ struct browser_job {
 	char loader[TARGET_ID_SIZE]; /* of the document whose load event is awaited */
 	uint32_t call;               /* not yet answered; 0: none */
 	struct loop_timer timer;
-	json_int_t status; /* HTTP's; 0: not known */
+	json_int_t status;          /* HTTP's; 0: not known */
+	char problem[PROBLEM_SIZE]; /* FAILING: why, in DevTools' words */
 };
 
 static const char *const op_names[OPS] = { "navigate", "back", "reload", "state" };
@@ -207,12 +214,37 @@ static void load_await(struct browser_job *job)
 		show(job);
 }
 
+static void fail_now(struct browser_job *job)
+{
+	char problem[PROBLEM_SIZE];
+
+	memcpy(problem, job->problem, sizeof(problem));
+	job_fail(job, PROTO_ERR_FAILED, problem);
+}
+
+static bool has_committed(const struct browser_job *job)
+{
+	return strcmp(job->target->loader, job->before) != 0;
+}
+
+/*
+ * DevTools may tell of the new document before it answers the command that led to it, and before
+ * the browser process knows its address; the load event comes after both.
+ */
+static bool is_replaced(const struct browser_job *job)
+{
+	return has_committed(job) && !strcmp(job->target->loaded, job->target->loader);
+}
+
 static void job_page_event(struct browser_job *job, enum page_event event)
 {
 	bool waiting = job->phase == COMMITTING || job->phase == LOADING || job->phase == SHOWING;
 
 	if (event == PAGE_GONE) {
 		job_fail(job, PROTO_ERR_GONE, "the page was closed");
+	} else if (job->phase == FAILING) {
+		if (event == PAGE_CRASHED || event == PAGE_DIALOG || is_replaced(job))
+			fail_now(job);
 	} else if (event == PAGE_CRASHED && (waiting || job->phase == COMMANDED)) {
 		job_fail(job, PROTO_ERR_FAILED, "the page has crashed");
 	} else if (event == PAGE_DIALOG && (waiting || job->phase == COMMANDED)) {
@@ -253,12 +285,6 @@ void jobs_fail(struct browser *browser)
 
 /* --- commands --- */
 
-/* DevTools may tell of the new document before it answers the command that led to it. */
-static bool has_committed(const struct browser_job *job)
-{
-	return strcmp(job->target->loader, job->before) != 0;
-}
-
 static void commit_await(struct browser_job *job)
 {
 	if (!job->wait || job->moved) {
@@ -272,6 +298,26 @@ static void commit_await(struct browser_job *job)
 	}
 }
 
+static void fail_expired(struct loop_timer *timer)
+{
+	fail_now(container_of(timer, struct browser_job, timer));
+}
+
+/* Fails the job for @problem, when the page that says so has taken the place of the one before. */
+static void fail_await(struct browser_job *job, const char *problem)
+{
+	text_make_utf8(problem, job->problem, sizeof(job->problem));
+	/* What was aborted, a download or an answer without a body, leaves the page as it is. */
+	if (!strcmp(problem, "net::ERR_ABORTED") || is_replaced(job)) {
+		fail_now(job);
+		return;
+	}
+	job->phase = FAILING;
+	job->request->waiting_for = "the page that tells of the error";
+	loop_timer_set(job->browser->agent->loop, &job->timer, clock_now_ns() + FAIL_MS * NS_PER_MS,
+	               fail_expired);
+}
+
 static void navigate_answer(void *arg, json_t *result, const char *error)
 {
 	struct browser_job *job = arg;
@@ -279,8 +325,12 @@ static void navigate_answer(void *arg, json_t *result, const char *error)
 	const char *loader = json_string_value(json_object_get(result, "loaderId"));
 
 	job->call = 0;
-	if (!result || (problem && *problem)) {
-		job_fail(job, PROTO_ERR_FAILED, result ? problem : error);
+	if (!result) {
+		job_fail(job, PROTO_ERR_FAILED, error);
+		return;
+	}
+	if (problem && *problem) {
+		fail_await(job, problem);
 		return;
 	}
 	if (json_is_true(json_object_get(result, "isDownload"))) {

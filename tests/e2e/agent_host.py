@@ -603,10 +603,17 @@ def test_browser_navigation(agent):
 def test_browser_errors(agent):
     browser_ready(agent)
     call = agent.conn.call
+    call("browser", op="navigate", url=SITE.url + "/two")
     message = fails("failed", call, "browser", op="navigate", url="http://127.0.0.1:1/")
     assert "ERR_" in message
+    # Only then is it answered, when the error's page is there: with its own address and title.
+    state = call("browser", op="state")
+    assert (state["url"], state["title"]) == ("http://127.0.0.1:1/", "127.0.0.1"), state
+    call("browser", op="navigate", url=SITE.url + "/two")
     fails("failed", call, "browser", op="navigate", url=SITE.url + "/nothing")
     fails("failed", call, "browser", op="navigate", url=SITE.url + "/file")
+    state = call("browser", op="state")
+    assert (state["url"], state["title"]) == (SITE.url + "/two", "zwei ä"), state
     for url in ("file:///etc/passwd", "chrome://settings", "javascript:alert(1)",
                 "devtools://devtools", " http://x/", "view-source:http://x", "", "ja\nvascript:1",
                 "about:about", "ftp://x", "blob:http://x"):
