@@ -10,13 +10,19 @@
 #include <time.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "supervisor/client.h"
 #include "supervisor/options.h"
 #include "supervisor/output.h"
 #include "supervisor/process.h"
 
 #define STATUS_WAIT_MS 1000u
-#define BROWSER_WAIT_MS 500u
+/*
+ * A browser is waited for longer than its agent waits for a page that doesn't say whether it is in
+ * front (1.5 s). But many that are stuck hold the list up only once.
+ */
+#define BROWSER_WAIT_MS 3000u
+#define BROWSER_WAIT_LEAST_MS 100u
 #define CELL_SIZE 320
 #define BROWSER_WIDTH 60 /* columns, roughly: bytes */
 
@@ -29,22 +35,30 @@ struct row {
 	char cells[COLUMNS][CELL_SIZE];
 };
 
-/* Asks the browser what it shows, and gives up soon. */
-static void add_browser(struct client *client, json_t *entry)
+/* Asks the browser what it shows. Waiting in vain is taken off *@patience_ms. */
+static void add_browser(struct client *client, json_t *entry, uint64_t *patience_ms)
 {
+	uint64_t begin = clock_now_ns();
 	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
 	struct failure ignored = { 0 };
 
 	if (client_call_agent(client, json_pack("{s:s,s:s}", "verb", "browser", "op", "state"),
-	                      NULL, 0, BROWSER_WAIT_MS, &reply, &ignored) == 0)
+	                      NULL, 0, *patience_ms, &reply, &ignored) == 0) {
 		json_object_set_new(entry, "browser",
 		                    json_pack("{s:s,s:s}", "url",
 		                              client_string(reply.object, "url"), "title",
 		                              client_string(reply.object, "title")));
+	} else {
+		uint64_t left_ms = *patience_ms - BROWSER_WAIT_LEAST_MS;
+		uint64_t spent_ms = (clock_now_ns() - begin) / NS_PER_MS;
+
+		*patience_ms -= spent_ms < left_ms ? spent_ms : left_ms;
+	}
 	json_decref(ignored.report);
 }
 
-static void add_living(struct client *client, json_t *entry, const json_t *status)
+static void add_living(struct client *client, json_t *entry, const json_t *status,
+                       uint64_t *patience_ms)
 {
 	static const char *const copied[] = { "state",     "cpus",    "memory_mib",
 		                              "uptime_ms", "ttl_ms",  "stages",
@@ -62,7 +76,7 @@ static void add_living(struct client *client, json_t *entry, const json_t *statu
 	if (running && !json_object_get(stages, "agent_ms"))
 		json_object_set_new(entry, "state", json_string("booting"));
 	else if (running && json_object_get(stages, "browser_ms"))
-		add_browser(client, entry);
+		add_browser(client, entry, patience_ms);
 }
 
 static void add_dead(const struct session *session, json_t *entry)
@@ -88,7 +102,7 @@ static void add_dead(const struct session *session, json_t *entry)
 }
 
 /* All that is known about a session. NULL: it is gone meanwhile, or isn't ours. */
-static json_t *describe_session(const char *name)
+static json_t *describe_session(const char *name, uint64_t *patience_ms)
 {
 	static const char *const copied[] = {
 		"pid", "cpus", "memory_mib", "size", "ttl_s", "page"
@@ -110,7 +124,7 @@ static json_t *describe_session(const char *name)
 	}
 	if (client_open(&client, &session, &ignored) == 0 &&
 	    client_get_status(&client, STATUS_WAIT_MS, &status, &ignored) == 0)
-		add_living(&client, entry, status);
+		add_living(&client, entry, status, patience_ms);
 	else
 		add_dead(&session, entry);
 	json_decref(ignored.report);
@@ -227,6 +241,7 @@ static void print_table(const json_t *list)
 int command_ls(struct invocation *inv, struct failure *failure)
 {
 	json_auto_t *list = json_array();
+	uint64_t patience_ms = BROWSER_WAIT_MS;
 	struct arguments arguments;
 	char **names;
 	size_t count;
@@ -238,7 +253,7 @@ int command_ls(struct invocation *inv, struct failure *failure)
 	if (session_list(&names, &count, failure) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		json_t *entry = describe_session(names[i]);
+		json_t *entry = describe_session(names[i], &patience_ms);
 
 		if (entry)
 			json_array_append_new(list, entry);
