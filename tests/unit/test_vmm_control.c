@@ -1,0 +1,699 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_vmm_control.c - the control socket, asked by good clients and bad ones over a real socket.
+ *
+ * control.c and status.c are under test; what they ask of the machine (vCPUs, agent, screen,
+ * balloon) is played by the test.
+ */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/proto.h"
+#include "lib/sock.h"
+#include "lib/wire.h"
+#include "vmm/agent.h"
+#include "vmm/control.h"
+#include "vmm/screen.h"
+#include "vmm/virtio/balloon.h"
+#include "vmm/vm.h"
+
+#define CLIENTS 3
+#define MEMORY_MIB 64
+
+static struct {
+	unsigned pauses, resumes;
+	enum vm_reason ended;
+	/* What was asked of the agent or the screen last, and how to answer it. */
+	agent_done *agent_done;
+	screen_done *screen_done;
+	void *done_arg;
+	uint64_t agent_timeout_ms;
+	char agent_verb[32];
+	json_t *hello;
+	enum screenshot_format format;
+	/* The balloon. */
+	bool answers; /* there is a driver that brings statistics */
+	unsigned asked;
+	struct balloon_state balloon;
+} machine;
+
+/* --- the machine ----------------------------------------------------------------------------- */
+
+void vm_pause(struct vm *vm)
+{
+	machine.pauses++;
+	vm->paused = true;
+}
+
+void vm_resume(struct vm *vm)
+{
+	machine.resumes++;
+	vm->paused = false;
+}
+
+void vm_end(struct vm *vm, enum vm_reason reason, int vcpu, uint64_t pc, const char *detail)
+{
+	(void)vm;
+	(void)pc;
+	assert_int_equal(vcpu, -1);
+	assert_non_null(detail);
+	machine.ended = reason;
+}
+
+int64_t vm_stage_ms(const struct vm *vm, enum vm_stage stage)
+{
+	uint64_t at = atomic_load(&vm->stages[stage]);
+
+	return at ? (int64_t)(at / NS_PER_MS) : -1;
+}
+
+void agent_request(struct agent *agent, json_t *request, const void *blob, size_t blob_size,
+                   uint64_t timeout_ms, agent_done *done, void *arg)
+{
+	(void)agent;
+	(void)blob;
+	(void)blob_size;
+	snprintf(machine.agent_verb, sizeof(machine.agent_verb), "%s",
+	         json_string_value(json_object_get(request, "verb")));
+	machine.agent_timeout_ms = timeout_ms;
+	machine.agent_done = done;
+	machine.done_arg = arg;
+}
+
+const json_t *agent_hello(const struct agent *agent)
+{
+	(void)agent;
+	return machine.hello;
+}
+
+bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height)
+{
+	(void)screen;
+	*out_width = 800;
+	*out_height = 600;
+	return true;
+}
+
+void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,
+                  void *arg)
+{
+	(void)screen;
+	machine.format = format;
+	machine.screen_done = done;
+	machine.done_arg = arg;
+}
+
+int screenshot_parse_format(const char *name, enum screenshot_format *out_format)
+{
+	if (strcmp(name, "png") != 0)
+		return -EINVAL;
+	*out_format = SCREENSHOT_PNG;
+	return 0;
+}
+
+int virtio_balloon_set_target(struct virtio_device *dev, uint64_t size)
+{
+	(void)dev;
+	machine.balloon.target = size;
+	return 0;
+}
+
+bool virtio_balloon_ask(struct virtio_device *dev)
+{
+	(void)dev;
+	machine.asked++;
+	return machine.answers;
+}
+
+void virtio_balloon_read(struct virtio_device *dev, struct balloon_state *out_state)
+{
+	(void)dev;
+	*out_state = machine.balloon;
+}
+
+/* --- the bed --------------------------------------------------------------------------------- */
+
+struct bed {
+	char folder[32], path[64];
+	struct vm_config config;
+	struct vm vm;
+	struct wire_conn clients[CLIENTS];
+};
+
+static int setup(void **state)
+{
+	struct bed *bed = calloc(1, sizeof(*bed));
+	struct error err = { 0 };
+
+	memset(&machine, 0, sizeof(machine));
+	if (!bed)
+		return -1;
+	strcpy(bed->folder, "/tmp/unit.XXXXXX");
+	if (!mkdtemp(bed->folder))
+		return -1;
+	snprintf(bed->path, sizeof(bed->path), "%s/control.sock", bed->folder);
+	bed->config = (struct vm_config){ .name = "demo",
+		                          .cpus = 2,
+		                          .memory = (uint64_t)MEMORY_MIB << 20 };
+	bed->vm.config = &bed->config;
+	atomic_store(&bed->vm.stages[STAGE_STARTED], 1);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		bed->clients[i] = (struct wire_conn){ .fd = -1 };
+	*state = bed;
+	return loop_create(&bed->vm.loop) ||
+	       control_create(&bed->vm, bed->path, &bed->vm.control, &err);
+}
+
+static int teardown(void **state)
+{
+	struct bed *bed = *state;
+
+	for (unsigned i = 0; i < CLIENTS; i++)
+		wire_conn_finish(&bed->clients[i]);
+	control_destroy(bed->vm.control);
+	loop_destroy(bed->vm.loop);
+	json_decref(machine.hello);
+	int ret = rmdir(bed->folder); /* the socket is gone with its owner */
+	free(bed);
+	return ret;
+}
+
+/* A timer that is due stops the loop behind the watches of its first round. */
+struct stopper {
+	struct loop_timer timer;
+	struct loop *loop;
+};
+
+static void stop(struct loop_timer *timer)
+{
+	loop_stop(container_of(timer, struct stopper, timer)->loop);
+}
+
+static void rounds(struct bed *bed, unsigned count)
+{
+	while (count-- > 0) {
+		struct stopper stopper = { .loop = bed->vm.loop };
+
+		loop_timer_set(bed->vm.loop, &stopper.timer, clock_now_ns(), stop);
+		assert_int_equal(loop_run(bed->vm.loop), 0);
+	}
+}
+
+static int connect_plain(struct bed *bed)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	strcpy(address.sun_path, bed->path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	rounds(bed, 2);
+	return fd;
+}
+
+static void join(struct bed *bed, unsigned i)
+{
+	assert_int_equal(wire_conn_init(&bed->clients[i], connect_plain(bed)), 0);
+}
+
+/* Sends @text, as JSON, from client @i, and lets the loop run. */
+static void say(struct bed *bed, unsigned i, const char *text)
+{
+	json_t *request = json_loads(text, 0, NULL);
+
+	assert_non_null(request);
+	assert_int_equal(wire_conn_send(&bed->clients[i], request, NULL, 0, -1), 0);
+	json_decref(request);
+	rounds(bed, 2);
+}
+
+/* The next reply to client @i; NULL: none is there. The caller owns it. */
+static json_t *heard(struct bed *bed, unsigned i)
+{
+	struct wire_message message = WIRE_MESSAGE_INIT;
+	struct error err = { 0 };
+
+	wire_conn_read(&bed->clients[i], &err);
+	if (wire_conn_next(&bed->clients[i], &message, &err) <= 0)
+		return NULL;
+	json_t *object = json_incref(message.object);
+	wire_message_finish(&message);
+	return object;
+}
+
+static bool is_closed(struct bed *bed, unsigned i)
+{
+	struct error err = { 0 };
+
+	rounds(bed, 2);
+	return wire_conn_read(&bed->clients[i], &err) == -ECONNRESET;
+}
+
+/* The reply to @text must be an error of this code, with these words. */
+static void refused(struct bed *bed, const char *text, const char *code, const char *words)
+{
+	say(bed, 0, text);
+	json_t *reply = heard(bed, 0);
+	const json_t *error = json_object_get(reply, "error");
+
+	assert_row(text, reply && json_is_false(json_object_get(reply, "ok")));
+	assert_row(text, strcmp(json_string_value(json_object_get(error, "code")), code) == 0);
+	assert_row(text, strstr(json_string_value(json_object_get(error, "message")), words));
+	json_decref(reply);
+}
+
+static json_t *granted(struct bed *bed, unsigned i)
+{
+	json_t *reply = heard(bed, i);
+
+	assert_non_null(reply);
+	assert_true(json_is_true(json_object_get(reply, "ok")));
+	return reply;
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	assert_true(json_is_integer(json_object_get(object, key)));
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void expect_nothing(struct bed *bed, unsigned i)
+{
+	rounds(bed, 2);
+	assert_null(heard(bed, i));
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+static void test_requests_that_are_wrong(void **state)
+{
+	static const struct {
+		const char *text, *code, *words;
+	} rows[] = {
+		{ "{}", "bad_request", "an 'id' above 0 and a 'verb'" },
+		{ "{\"id\":1}", "bad_request", "a 'verb'" },
+		{ "{\"id\":0,\"verb\":\"status\"}", "bad_request", "'id' above 0" },
+		{ "{\"id\":-1,\"verb\":\"status\"}", "bad_request", "'id' above 0" },
+		{ "{\"id\":\"x\",\"verb\":\"status\"}", "bad_request", "'id' above 0" },
+		{ "{\"id\":1,\"verb\":7}", "bad_request", "'verb'" },
+		{ "{\"id\":1,\"verb\":\"dance\"}", "unknown_verb", "no such verb" },
+		{ "{\"id\":1,\"verb\":\"wait\"}", "bad_request", "'for'" },
+		{ "{\"id\":1,\"verb\":\"wait\",\"for\":\"dinner\"}", "bad_request", "'for'" },
+		{ "{\"id\":1,\"verb\":\"wait\",\"for\":\"agent\",\"timeout_ms\":0}", "bad_request",
+		  "1 to 3600000" },
+		{ "{\"id\":1,\"verb\":\"wait\",\"for\":\"agent\",\"timeout_ms\":3600001}",
+		  "bad_request", "1 to 3600000" },
+		{ "{\"id\":1,\"verb\":\"screenshot\",\"format\":\"gif\"}", "bad_request", "png" },
+		{ "{\"id\":1,\"verb\":\"screenshot\",\"format\":1}", "bad_request", "png" },
+		{ "{\"id\":1,\"verb\":\"agent\"}", "bad_request", "'request'" },
+		{ "{\"id\":1,\"verb\":\"agent\",\"request\":{}}", "bad_request", "'verb'" },
+		{ "{\"id\":1,\"verb\":\"agent\",\"request\":{\"verb\":\"x\",\"timeout_ms\":\"1\"}}",
+		  "bad_request", "request.timeout_ms" },
+		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":-1}", "bad_request", "0 to 64" },
+		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":65}", "bad_request", "0 to 64" },
+		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":\"1\"}", "bad_request",
+		  "0 to 64" },
+		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":9223372036854775807}",
+		  "bad_request", "0 to 64" },
+		{ "{\"id\":1,\"verb\":\"balloon\",\"timeout_ms\":0}", "bad_request", "timeout_ms" },
+	};
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		refused(bed, rows[i].text, rows[i].code, rows[i].words);
+	assert_int_equal(machine.balloon.target, 0);
+	say(bed, 0, "{\"id\":9,\"verb\":\"status\"}");
+	json_decref(granted(bed, 0));
+}
+
+static void test_status(void **state)
+{
+	struct bed *bed = *state;
+
+	machine.hello = json_pack("{s:i}", "protocol", 1);
+	atomic_store(&bed->vm.stages[STAGE_AGENT], 7 * NS_PER_MS);
+	bed->vm.ttl_deadline_ns = clock_now_ns() + 3600 * NS_PER_S;
+	machine.balloon.known = 1u << BALLOON_FREE | 1u << BALLOON_OOM_KILLS;
+	machine.balloon.stats[BALLOON_FREE] = UINT64_MAX; /* what no guest has */
+	machine.balloon.stats_ns = clock_now_ns();
+	join(bed, 0);
+	say(bed, 0, "{\"id\":1,\"verb\":\"status\"}");
+	json_t *reply = granted(bed, 0);
+	assert_int_equal(number(reply, "id"), 1);
+	assert_int_equal(number(reply, "cpus"), 2);
+	assert_int_equal(number(reply, "memory_mib"), MEMORY_MIB);
+	assert_int_equal(number(reply, "pid"), getpid());
+	assert_in_range(number(reply, "ttl_ms"), 3500 * 1000, 3600 * 1000);
+	assert_int_equal(number(json_object_get(reply, "stages"), "agent_ms"), 7);
+	assert_null(json_object_get(json_object_get(reply, "stages"), "browser_ms"));
+	assert_int_equal(number(json_object_get(reply, "agent"), "protocol"), 1);
+	assert_int_equal(number(json_object_get(reply, "display"), "width"), 800);
+	assert_int_equal(json_array_size(json_object_get(reply, "deaths")), 0);
+	const json_t *balloon = json_object_get(reply, "balloon");
+	const json_t *stats = json_object_get(balloon, "stats");
+	assert_int_equal(number(balloon, "target_mib"), 0);
+	assert_int_equal(number(stats, "free_bytes"), INT64_MAX);
+	assert_int_equal(number(stats, "oom_kills"), 0);
+	assert_null(json_object_get(stats, "total_bytes"));
+	assert_int_equal(machine.asked, 0); /* status doesn't trouble the guest */
+	json_decref(reply);
+}
+
+static void test_pause_resume_quit(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	say(bed, 0, "{\"id\":1,\"verb\":\"pause\"}");
+	json_decref(granted(bed, 0));
+	say(bed, 0, "{\"id\":2,\"verb\":\"status\"}");
+	json_t *reply = granted(bed, 0);
+	assert_string_equal(json_string_value(json_object_get(reply, "state")), "paused");
+	json_decref(reply);
+	refused(bed, "{\"id\":3,\"verb\":\"agent\",\"request\":{\"verb\":\"exec\"}}", "not_ready",
+	        "thaw it first");
+	say(bed, 0, "{\"id\":4,\"verb\":\"resume\"}");
+	json_decref(granted(bed, 0));
+	assert_int_equal(machine.pauses, 1);
+	assert_int_equal(machine.resumes, 1);
+	say(bed, 0, "{\"id\":5,\"verb\":\"quit\"}");
+	json_decref(granted(bed, 0));
+	assert_int_equal(machine.ended, VM_QUIT);
+}
+
+/* --- answers that come later ----------------------------------------------------------------- */
+
+static void test_wait(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	join(bed, 1);
+	say(bed, 0, "{\"id\":1,\"verb\":\"wait\",\"for\":\"agent\"}");
+	say(bed, 1, "{\"id\":2,\"verb\":\"wait\",\"for\":\"display\"}");
+	expect_nothing(bed, 0);
+	atomic_store(&bed->vm.stages[STAGE_AGENT], NS_PER_MS);
+	control_notify(bed->vm.control);
+	json_t *reply = granted(bed, 0);
+	assert_int_equal(number(reply, "id"), 1);
+	json_decref(reply);
+	expect_nothing(bed, 1);
+	/* Reached already: at once. */
+	say(bed, 0, "{\"id\":3,\"verb\":\"wait\",\"for\":\"agent\"}");
+	json_decref(granted(bed, 0));
+	/* The other's can't come any more. */
+	json_t *death = json_pack("{s:s,s:s,s:i}", "event", "died", "process", "xvfb", "exit", 1);
+	control_note_death(bed->vm.control, death);
+	json_decref(death);
+	control_notify(bed->vm.control);
+	reply = heard(bed, 1);
+	assert_non_null(reply);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(reply, "error"), "code")),
+		"failed");
+	json_decref(reply);
+}
+
+static void test_wait_in_vain(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	say(bed, 0, "{\"id\":1,\"verb\":\"wait\",\"for\":\"browser\",\"timeout_ms\":1}");
+	json_t *reply = NULL;
+	while (!reply) {
+		rounds(bed, 1);
+		reply = heard(bed, 0);
+	}
+	const json_t *error = json_object_get(reply, "error");
+	assert_string_equal(json_string_value(json_object_get(error, "code")), "timeout");
+	assert_string_equal(json_string_value(json_object_get(error, "message")),
+	                    "the browser was not ready within 1 ms");
+	json_decref(reply);
+}
+
+static void test_agent_and_screen(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	say(bed, 0,
+	    "{\"id\":6,\"verb\":\"agent\",\"request\":{\"verb\":\"exec\",\"timeout_ms\":70}}");
+	assert_string_equal(machine.agent_verb, "exec");
+	assert_int_equal(machine.agent_timeout_ms, 70);
+	json_t *reply = json_pack("{s:i,s:b,s:i}", "id", 999, "ok", 1, "exit", 3);
+	machine.agent_done(machine.done_arg, reply, "out", 3);
+	json_decref(reply);
+	reply = granted(bed, 0);
+	assert_int_equal(number(reply, "id"), 6);
+	assert_int_equal(number(reply, "exit"), 3);
+	assert_int_equal(number(reply, "blob"), 3);
+	json_decref(reply);
+
+	say(bed, 0, "{\"id\":7,\"verb\":\"screenshot\"}");
+	machine.screen_done(machine.done_arg, wire_reply_ok(1), -1);
+	reply = granted(bed, 0);
+	assert_int_equal(number(reply, "id"), 7);
+	json_decref(reply);
+}
+
+static void test_client_leaves_before_its_answer(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	say(bed, 0, "{\"id\":6,\"verb\":\"agent\",\"request\":{\"verb\":\"exec\"}}");
+	wire_conn_finish(&bed->clients[0]);
+	bed->clients[0] = (struct wire_conn){ .fd = -1 };
+	rounds(bed, 2);
+	/* Another takes its place; the answer isn't for it. */
+	join(bed, 1);
+	json_t *reply = json_pack("{s:b}", "ok", 1);
+	machine.agent_done(machine.done_arg, reply, NULL, 0);
+	json_decref(reply);
+	expect_nothing(bed, 1);
+}
+
+static void test_balloon(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	join(bed, 1);
+	/* No driver: nobody to wait for, but the target is kept for when one comes. */
+	say(bed, 0, "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":64}");
+	json_t *reply = granted(bed, 0);
+	assert_int_equal(number(reply, "target_mib"), 64);
+	assert_true(json_is_false(json_object_get(reply, "driver")));
+	assert_null(json_object_get(reply, "stats"));
+	json_decref(reply);
+	/* With one, both get what it brings. */
+	machine.answers = true;
+	say(bed, 0, "{\"id\":2,\"verb\":\"balloon\",\"timeout_ms\":3600000}");
+	say(bed, 1, "{\"id\":3,\"verb\":\"balloon\",\"target_mib\":0,\"timeout_ms\":3600000}");
+	expect_nothing(bed, 0);
+	expect_nothing(bed, 1);
+	machine.balloon.driver = true;
+	machine.balloon.actual = 5 << 20;
+	machine.balloon.known = 1u << BALLOON_TOTAL;
+	machine.balloon.stats[BALLOON_TOTAL] = 1234;
+	machine.balloon.stats_ns = clock_now_ns();
+	control_notify_stats(bed->vm.control);
+	for (unsigned i = 0; i < 2; i++) {
+		reply = granted(bed, i);
+		assert_int_equal(number(reply, "id"), 2 + i);
+		assert_int_equal(number(reply, "actual_mib"), 5);
+		assert_int_equal(number(json_object_get(reply, "stats"), "total_bytes"), 1234);
+		json_decref(reply);
+	}
+	control_notify_stats(bed->vm.control); /* of which nobody waits any more */
+	expect_nothing(bed, 0);
+	/* One that doesn't answer: what there is, and its age says so. */
+	say(bed, 0, "{\"id\":4,\"verb\":\"balloon\",\"timeout_ms\":1}");
+	while (!(reply = heard(bed, 0)))
+		rounds(bed, 1);
+	assert_true(json_is_true(json_object_get(reply, "ok")));
+	json_decref(reply);
+	/* A frozen guest isn't asked at all. */
+	bed->vm.paused = true;
+	unsigned asked = machine.asked;
+	say(bed, 0, "{\"id\":5,\"verb\":\"balloon\"}");
+	json_decref(granted(bed, 0));
+	assert_int_equal(machine.asked, asked);
+}
+
+static void test_too_much_under_way(void **state)
+{
+	struct bed *bed = *state;
+	char text[64];
+
+	join(bed, 0);
+	for (int i = 1; i <= 32; i++) {
+		snprintf(text, sizeof(text), "{\"id\":%d,\"verb\":\"wait\",\"for\":\"agent\"}", i);
+		say(bed, 0, text);
+	}
+	expect_nothing(bed, 0);
+	refused(bed, "{\"id\":33,\"verb\":\"balloon\"}", "busy", "wait for some to end");
+	refused(bed, "{\"id\":34,\"verb\":\"screenshot\"}", "busy", "wait for some to end");
+	/* What needs no waiting goes on, and so do others. */
+	say(bed, 0, "{\"id\":35,\"verb\":\"status\"}");
+	json_decref(granted(bed, 0));
+	join(bed, 1);
+	say(bed, 1, "{\"id\":1,\"verb\":\"balloon\"}");
+	json_decref(granted(bed, 1));
+	atomic_store(&bed->vm.stages[STAGE_AGENT], NS_PER_MS);
+	control_notify(bed->vm.control);
+	for (int i = 1; i <= 32; i++)
+		json_decref(granted(bed, 0));
+	say(bed, 0, "{\"id\":36,\"verb\":\"screenshot\"}");
+	expect_nothing(bed, 0);
+	machine.screen_done(machine.done_arg, wire_reply_ok(1), -1);
+	json_decref(granted(bed, 0));
+}
+
+static void test_end_while_clients_wait(void **state)
+{
+	struct bed *bed = *state;
+
+	machine.answers = true;
+	join(bed, 0);
+	say(bed, 0, "{\"id\":1,\"verb\":\"wait\",\"for\":\"agent\"}");
+	say(bed, 0, "{\"id\":2,\"verb\":\"balloon\"}");
+	control_destroy(bed->vm.control);
+	bed->vm.control = NULL;
+	assert_int_not_equal(access(bed->path, F_OK), 0);
+	unsigned answers = 0;
+	for (json_t *reply; (reply = heard(bed, 0)); answers++)
+		json_decref(reply);
+	assert_int_equal(answers, 2);
+	/* Without a socket the machine needn't know. */
+	control_notify(NULL);
+	control_notify_stats(NULL);
+	control_note_death(NULL, NULL);
+}
+
+/* --- clients --------------------------------------------------------------------------------- */
+
+static void test_garbage_is_closed(void **state)
+{
+	static const char *const rows[] = { "hello\n", "[1]\n", "{\"id\":1\n",
+		                            "{\"a\":1,\"a\":2}\n",
+		                            "{\"id\":1,\"verb\":\"status\",\"blob\":-1}\n" };
+	struct bed *bed = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		join(bed, 0);
+		assert_int_equal(write(bed->clients[0].fd, rows[i], strlen(rows[i])),
+		                 strlen(rows[i]));
+		assert_row(rows[i], is_closed(bed, 0));
+		wire_conn_finish(&bed->clients[0]);
+		bed->clients[0] = (struct wire_conn){ .fd = -1 };
+	}
+	join(bed, 0);
+	say(bed, 0, "{\"id\":9,\"verb\":\"status\"}");
+	json_decref(granted(bed, 0));
+}
+
+static void test_so_many_clients_and_no_more(void **state)
+{
+	struct bed *bed = *state;
+	int fds[CONTROL_CLIENTS_MAX];
+
+	join(bed, 0);
+	for (unsigned i = 1; i < CONTROL_CLIENTS_MAX; i++)
+		fds[i] = connect_plain(bed);
+	join(bed, 1);
+	assert_true(is_closed(bed, 1));
+	say(bed, 0, "{\"id\":1,\"verb\":\"status\"}");
+	json_decref(granted(bed, 0));
+	for (unsigned i = 1; i < CONTROL_CLIENTS_MAX; i++)
+		close(fds[i]);
+	rounds(bed, 2);
+	join(bed, 2);
+	say(bed, 2, "{\"id\":1,\"verb\":\"status\"}");
+	json_decref(granted(bed, 2));
+}
+
+/* A client that asks and asks and never reads is closed, before it has taken much memory. */
+static void test_client_that_doesnt_read(void **state)
+{
+	static const char request[] = "{\"id\":1,\"verb\":\"status\"}\n";
+	struct bed *bed = *state;
+	int code = 0;
+
+	join(bed, 0);
+	fcntl(bed->clients[0].fd, F_SETFL, O_NONBLOCK);
+	for (unsigned i = 0; i < 200000 && (code == 0 || code == EAGAIN); i++) {
+		code = write(bed->clients[0].fd, request, sizeof(request) - 1) > 0 ? 0 : errno;
+		if (i % 1000 == 999 || code)
+			rounds(bed, 1);
+	}
+	assert_true(code == EPIPE || code == ECONNRESET);
+	join(bed, 1);
+	say(bed, 1, "{\"id\":1,\"verb\":\"status\"}");
+	json_decref(granted(bed, 1));
+}
+
+static void test_deaths_are_bounded(void **state)
+{
+	struct bed *bed = *state;
+	json_t *death =
+		json_pack("{s:s,s:s,s:i}", "event", "died", "process", "browser", "exit", 1);
+
+	for (unsigned i = 0; i < 100; i++)
+		control_note_death(bed->vm.control, death);
+	json_decref(death);
+	join(bed, 0);
+	say(bed, 0, "{\"id\":1,\"verb\":\"status\"}");
+	json_t *reply = granted(bed, 0);
+	const json_t *deaths = json_object_get(reply, "deaths");
+	assert_int_equal(json_array_size(deaths), 8);
+	assert_null(json_object_get(json_array_get(deaths, 0), "event"));
+	json_decref(reply);
+}
+
+static void test_path_in_use(void **state)
+{
+	struct bed *bed = *state;
+	struct control *control = NULL;
+	struct error err = { 0 };
+
+	assert_true(control_create(&bed->vm, bed->path, &control, &err) < 0);
+	assert_non_null(strstr(err.msg, bed->path));
+	assert_null(control);
+	assert_int_equal(access(bed->path, F_OK), 0); /* the other's stays */
+	assert_int_equal(control_create(&bed->vm, NULL, &control, &err), 0);
+	assert_null(control);
+}
+
+int main(void)
+{
+#define CONTROL_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CONTROL_TEST(test_requests_that_are_wrong),
+		CONTROL_TEST(test_status),
+		CONTROL_TEST(test_pause_resume_quit),
+		CONTROL_TEST(test_wait),
+		CONTROL_TEST(test_wait_in_vain),
+		CONTROL_TEST(test_agent_and_screen),
+		CONTROL_TEST(test_client_leaves_before_its_answer),
+		CONTROL_TEST(test_balloon),
+		CONTROL_TEST(test_too_much_under_way),
+		CONTROL_TEST(test_end_while_clients_wait),
+		CONTROL_TEST(test_garbage_is_closed),
+		CONTROL_TEST(test_so_many_clients_and_no_more),
+		CONTROL_TEST(test_client_that_doesnt_read),
+		CONTROL_TEST(test_deaths_are_bounded),
+		CONTROL_TEST(test_path_in_use),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
