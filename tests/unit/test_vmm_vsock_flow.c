@@ -329,6 +329,38 @@ static void test_host_stops_receiving(void **state)
 	assert_int_equal(bed->packet.len, 6);
 }
 
+/* A client that says all it has to say, and that this is all, before it is even accepted. */
+static void test_client_in_a_hurry(void **state)
+{
+	struct bed *bed = *state;
+	struct vsock_packet p = packet_of(VSOCK_OP_RESPONSE);
+	char text[64];
+
+	for (unsigned early = 0; early < 2; early++) {
+		start(bed, 8);
+		fake_kvm_rounds(bed->loop, 1);
+		int fd = connect_host(bed);
+		assert_int_equal(write(fd, "CONNECT 52\nall", 14), 14);
+		if (early)
+			assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		expect(bed, VSOCK_OP_REQUEST);
+		if (!early)
+			assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		expect_nothing(bed);
+		p.src_port = 52;
+		p.dst_port = bed->packet.src_port;
+		send_data(bed, &p, NULL, 0);
+		expect(bed, VSOCK_OP_RW);
+		assert_int_equal(bed->packet.len, 3);
+		expect(bed, VSOCK_OP_SHUTDOWN);
+		assert_int_equal(bed->packet.flags, VSOCK_NO_SEND);
+		expect_nothing(bed);
+		assert_true(read(fd, text, sizeof(text)) > 3);
+		assert_open(fd);
+		close(fd);
+	}
+}
+
 /* It answers and leaves, without having read all: the answer arrives. */
 static void test_host_answers_and_leaves(void **state)
 {
@@ -595,6 +627,7 @@ int main(void)
 		FLOW_TEST(test_buffers_of_many),
 		FLOW_TEST(test_guest_stops_receiving),
 		FLOW_TEST(test_host_stops_receiving),
+		FLOW_TEST(test_client_in_a_hurry),
 		FLOW_TEST(test_host_answers_and_leaves),
 		FLOW_TEST(test_draining),
 		FLOW_TEST(test_handshake_deadline),

@@ -210,7 +210,7 @@ static void look_for_end(struct vsock_conn *conn)
 {
 	int waiting = 0;
 
-	if (!conn->ending)
+	if (!conn->ending || conn->state != VSOCK_CONNECTED)
 		return;
 	if ((conn->guest_closed & VSOCK_NO_RECEIVE) ||
 	    (vsock_conn_credit(conn) == 0 && ioctl(conn->fd, FIONREAD, &waiting) == 0 &&
@@ -246,11 +246,11 @@ size_t vsock_conn_to_guest(struct vsock_conn *conn, const struct iovec *iov, int
 		 * was cut short by file descriptors (dropped: nobody asked for them).
 		 */
 		set_appetite(conn, (size_t)got);
-		conn->readable = conn->ending || (msg.msg_flags & MSG_CTRUNC);
+		conn->readable = conn->ending || conn->unsure || (msg.msg_flags & MSG_CTRUNC);
 		return (size_t)got;
 	}
 	if (got < 0 && errno == EAGAIN) {
-		conn->readable = false;
+		conn->readable = conn->unsure = false;
 		return 0;
 	}
 	if (got < 0)

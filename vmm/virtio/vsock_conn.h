@@ -73,9 +73,10 @@ struct vsock_conn {
 	uint32_t appetite;                         /* bytes to ask the socket for in one go */
 	bool readable;                             /* the socket may have more */
 	bool ending;                               /* its end is in sight: read until it comes */
-	bool hung_up;                              /* the host side is gone altogether */
-	unsigned host_closed;                      /* VSOCK_NO_*: what the host side gave up */
-	unsigned guest_closed;                     /* VSOCK_NO_*: what the guest gave up */
+	bool unsure;  /* edges went by unseen: read until the socket says that it is empty */
+	bool hung_up; /* the host side is gone altogether */
+	unsigned host_closed;  /* VSOCK_NO_*: what the host side gave up */
+	unsigned guest_closed; /* VSOCK_NO_*: what the guest gave up */
 };
 
 /*

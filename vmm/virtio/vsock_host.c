@@ -70,7 +70,7 @@ bool vsock_host_accepted(struct vsock_conn *conn)
 
 	loop_timer_cancel(conn->loop, &conn->timer);
 	conn->state = VSOCK_CONNECTED;
-	conn->readable = true; /* what came early has had its edge */
+	conn->readable = conn->unsure = true; /* what came early has had its edges */
 	return send(conn->fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length;
 }
 
