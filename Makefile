@@ -95,7 +95,7 @@ $(B)/guest/cloche-agent: $(call objects,$(AGENT_SRC) $(LIB_SRC))
 $(B)/guest/init: initramfs/init.c
 	@mkdir -p $(@D) $(B)/obj/initramfs
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/initramfs/init.d -fno-pie -no-pie -static -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/initramfs/init.d -fno-pie -static -o $@ $<
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -145,7 +145,7 @@ bench-programs: $(BENCH_PROGRAMS) $(INSIDE_PROGRAMS)
 $(INSIDE_PROGRAMS): $(B)/inside/%: tests/bench/inside/%.c
 	@mkdir -p $(@D) $(B)/obj/tests/bench/inside
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/tests/bench/inside/$*.d -fno-pie -no-pie -static -o $@ $< \
+	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/tests/bench/inside/$*.d -fno-pie -static -o $@ $< \
 		-lpthread
 
 $(BENCH)/bin/floor $(BENCH)/bin/stamp: $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o

@@ -286,6 +286,11 @@ def vsock_seeds():
     receive = host(H_RECEIVE) + u16(60000)
     seed("vsock", "back-pressure", begin, guest_says(V_REQUEST), request(TX, *big) * 7,
          receive * 9, rx_buffers(1), guest_says(V_SHUTDOWN, flags=2), receive)
+    full = begin + guest_says(V_REQUEST) + request(TX, *big) * 5
+    seed("vsock", "drains", full, guest_says(V_RST), receive * 7)
+    seed("vsock", "drains-closed", full, guest_says(V_RST), host(H_CLOSE), rx_buffers(1))
+    seed("vsock", "drains-reused", full, guest_says(V_RST), guest_says(V_REQUEST),
+         guest_says(V_RW, b"new"), receive * 7, host(H_RECEIVE, 1), u16(99))
     seed("vsock", "over-credit", begin, guest_says(V_REQUEST), request(TX, *big) * 9, receive)
     seed("vsock", "closed-under-load", begin, guest_says(V_REQUEST), request(TX, *big) * 6,
          host(H_CLOSE), request(TX, *big), rx_buffers(1))
