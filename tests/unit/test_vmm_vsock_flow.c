@@ -614,6 +614,35 @@ static void test_completions_are_gathered(void **state)
 	assert_false(device(bed)->tx_timer.active);
 }
 
+/*
+ * A stream that waits for receive buffers loses its turn when the guest takes its credit back: that is
+ * no end of what the host side sends.
+ */
+static void test_credit_taken_back(void **state)
+{
+	struct bed *bed = *state;
+	struct vsock_packet p = packet_of(VSOCK_OP_CREDIT_UPDATE);
+
+	start(bed, 1);
+	send_op(bed, VSOCK_OP_REQUEST);
+	fake_kvm_rounds(bed->loop, 2);
+	assert_int_equal(*bed->rings[RX].used_idx, 1); /* the answer; there is no buffer any more */
+	bed->rx_seen = 1;
+	assert_int_equal(write(bed->service_fd, "patience", 8), 8);
+	fake_kvm_rounds(bed->loop, 2);
+	p.buf_alloc = 0;
+	send_data(bed, &p, NULL, 0);
+	offer_rx(bed, 0);
+	fake_kvm_notify(BASE + REG_QUEUE_NOTIFY, RX);
+	expect_nothing(bed);
+	p.buf_alloc = 100;
+	send_data(bed, &p, NULL, 0);
+	expect(bed, VSOCK_OP_RW);
+	assert_int_equal(bed->packet.len, 8);
+	assert_memory_equal(bed->data, "patience", 8);
+	expect_nothing(bed);
+}
+
 int main(void)
 {
 #define FLOW_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
@@ -624,6 +653,7 @@ int main(void)
 		FLOW_TEST(test_host_does_not_read),
 		FLOW_TEST(test_guest_does_not_read),
 		FLOW_TEST(test_credit_updates),
+		FLOW_TEST(test_credit_taken_back),
 		FLOW_TEST(test_buffers_of_many),
 		FLOW_TEST(test_guest_stops_receiving),
 		FLOW_TEST(test_host_stops_receiving),

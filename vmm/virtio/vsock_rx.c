@@ -208,6 +208,11 @@ static int visit(struct vsock *vsock, unsigned *out_packets, struct error *err)
 	bool tells = conn->tell, resets = conn->tell & VSOCK_TELL_RESET;
 	uint32_t limit = vsock_conn_credit(conn);
 
+	/* While it stood in line the guest took its credit back; to read nothing looks like an end. */
+	if (!vsock_conn_has_work(conn)) {
+		vsock_table_unready(&vsock->table, conn);
+		return 1;
+	}
 	if (limit > conn->appetite)
 		limit = conn->appetite;
 	int got = stash_fill(vsock, tells ? 0 : limit, err);
