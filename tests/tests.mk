@@ -111,6 +111,8 @@ NATIVE_GUEST_SRC := start.S main.c runtime.c virtio.c basic.c devices.c
 NATIVE_GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -O2 -g $(WARN) -MMD -MP -ffreestanding -fno-pie \
                        -fno-stack-protector -fcf-protection=none -mno-red-zone -mgeneral-regs-only \
                        -fno-asynchronous-unwind-tables
+NATIVE_GUEST_LINK = $(CC) -nostdlib -static -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
+                    -Wl,-T,$< -o $@ $(filter %.o,$^)
 NATIVE_GUEST_OBJ := $(patsubst %,$(B)/obj/tests/native/guest/%.o,$(basename $(NATIVE_GUEST_SRC)))
 
 $(B)/obj/tests/native/guest/%.o: tests/native/guest/%.c
@@ -126,14 +128,18 @@ $(B)/obj/tests/native/guest/%.o: tests/native/guest/%.S
 $(B)/tests/native-guest: tests/native/guest/guest.ld $(NATIVE_GUEST_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
-		-Wl,-T,$< -o $@ $(NATIVE_GUEST_OBJ)
+	$(Q)$(NATIVE_GUEST_LINK)
 
 # The hostile guest stands on the same runtime.
 HOSTILE_GUEST_SRC := main.c driver.c serve.c stream.c rings.c queues.c races.c transport.c life.c \
-                     small.c vsock.c
+                     small.c vsock.c blk.c balloon.c storms.c
 HOSTILE_GUEST_OBJ := $(HOSTILE_GUEST_SRC:%.c=$(B)/obj/tests/hostile/guest/%.o) \
                      $(patsubst %,$(B)/obj/tests/native/guest/%.o,start runtime)
+
+$(B)/obj/tests/bench/cycles.o: tests/bench/cycles.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(NATIVE_GUEST_CFLAGS) -c -o $@ $<
 
 $(B)/obj/tests/hostile/guest/%.o: tests/hostile/guest/%.c
 	@mkdir -p $(@D)
@@ -143,8 +149,7 @@ $(B)/obj/tests/hostile/guest/%.o: tests/hostile/guest/%.c
 $(B)/tests/hostile-guest: tests/native/guest/guest.ld $(HOSTILE_GUEST_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
-		-Wl,-T,$< -o $@ $(HOSTILE_GUEST_OBJ)
+	$(Q)$(NATIVE_GUEST_LINK)
 
 NATIVE_PROGRAMS := $(B)/bin/cloche-vmm $(B)/tests/native-guest $(B)/tests/hostile-guest
 NATIVE_TESTS := tests/native/run.py tests/hostile/run.py

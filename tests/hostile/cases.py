@@ -9,7 +9,7 @@ least one, and the limit of their rate holds.
 import re
 import typing
 
-RNG, VSOCK, PMEM = "rng", "vsock", "pmem"
+RNG, VSOCK, PMEM, BLK, BALLOON = "rng", "vsock", "pmem", "blk", "balloon"
 
 
 class Case(typing.NamedTuple):
@@ -63,6 +63,8 @@ OVERLAP = "Q2: rings overlap"
 TABLE_LENGTH = "Q9: indirect table that is empty or ends within a descriptor"
 TABLE_LARGE = "Q9: indirect table larger than the queue"
 TABLE_OUTSIDE = "Q9: indirect table outside memory"
+NOT_RAM = "balloon: B1: a page that isn't RAM"
+NOT_PAGES = "balloon: B2: a report of what isn't whole pages of RAM"
 NO_HEADER = "vsock: packet without a whole header dropped"
 REFUSED = r"vsock: packet of type %s, length %s refused"
 ANY_RING_RULE = r"rng queue 0: Q[0-9]: .*"
@@ -77,6 +79,8 @@ def refused(kind, length):
 
 
 SILENT = {"says": None, "device": "", "storm": False, "loud": False}
+
+ENDLESS = {**SILENT, "setting": "endless"}
 
 # section, item of the list of what must be survived, and its cases
 TABLE = [
@@ -308,6 +312,72 @@ TABLE = [
         "rng_huge_request": SILENT,
         "rng_flood": SILENT,
     }),
+    ("devices", "blk: header only", {
+        "blk_header_only": resets(BLK, "blk: a request without room for its status"),
+        "blk_header_short": resets(BLK, "blk: a request without a whole header"),
+        "blk_no_header": resets(BLK, "blk: a request without a whole header"),
+        "blk_header_in_pieces": SILENT,
+        "blk_status_alone": SILENT,
+    }),
+    ("devices", "blk: LBA past the end, overflowing sector count", {
+        "blk_lba_past_end": SILENT,
+        "blk_sectors_overflow": SILENT,
+        "blk_odd_length": SILENT,
+        "blk_same_buffer_many_times": SILENT,
+        "blk_data_in_image": resets(BLK, f"blk queue 0: {OUTSIDE}"),
+        "blk_discard_past_end": SILENT,
+        "blk_discard_second_is_bad": SILENT,
+        "blk_discard_lists": SILENT,
+        "blk_discard_unknown_flags": SILENT,
+    }),
+    ("devices", "blk: status byte not writable", {
+        "blk_status_not_writable": resets(BLK, "blk: a request without room for its status"),
+        "blk_status_in_image": resets(BLK, f"blk queue 0: {OUTSIDE}"),
+    }),
+    ("devices", "blk: other requests", {
+        "blk_unknown_type": SILENT,
+        "blk_write_with_writable_data": SILENT,
+        "blk_get_id_short": SILENT,
+        "blk_flush_flood": SILENT,
+        "blk_config_written": SILENT,
+        "blk_reset_during_io": SILENT,
+        "blk_read_only": SILENT,
+    }),
+    ("devices", "balloon: bad PFN", {
+        "balloon_page_behind_ram": resets(BALLOON, NOT_RAM),
+        "balloon_page_in_hole": resets(BALLOON, NOT_RAM),
+        "balloon_page_is_device": resets(BALLOON, NOT_RAM),
+        "balloon_page_in_image": resets(BALLOON, NOT_RAM),
+        "balloon_page_max": resets(BALLOON, NOT_RAM),
+        "balloon_pages_twice": SILENT,
+        "balloon_list_cut_short": SILENT,
+        "balloon_list_writable": SILENT,
+        "balloon_deflate_garbage": SILENT,
+    }),
+    ("devices", "balloon: huge list", {
+        "balloon_huge_list": SILENT,
+        "balloon_list_flood": SILENT,
+        "balloon_reset_during_list": SILENT,
+    }),
+    ("devices", "balloon: stats flood", {
+        "balloon_stats_flood": SILENT,
+        "balloon_stats_garbage": SILENT,
+    }),
+    ("devices", "balloon: inflate all", {
+        "balloon_inflate_all": SILENT,
+        "balloon_list_gives_itself": SILENT,
+        "balloon_gives_its_descriptors": resets(BALLOON, f"balloon queue 0: {EMPTY}"),
+        "balloon_gives_its_used_ring": SILENT,
+    }),
+    ("devices", "balloon: reports", {
+        "balloon_report_misaligned": resets(BALLOON, NOT_PAGES),
+        "balloon_report_part_of_page": resets(BALLOON, NOT_PAGES),
+        "balloon_report_in_image": resets(BALLOON, f"balloon queue 4: {OUTSIDE}"),
+        "balloon_report_readable": SILENT,
+        "balloon_report_flood": SILENT,
+        "balloon_config_written": SILENT,
+        "balloon_queues_not_negotiated": SILENT,
+    }),
     ("devices", "pmem: flush flood", {
         "pmem_flush_flood": SILENT,
         "pmem_unknown_type": SILENT,
@@ -396,6 +466,18 @@ TABLE = [
         "serial_control_bytes": SILENT,
         "serial_interrupt_storm": SILENT,
         "serial_flood": {**SILENT, "setting": "unread"},
+    }),
+
+    ("storms", "that never end: the control socket is served all the time", {
+        "endless_resets": ENDLESS,
+        "endless_resets_vsock": ENDLESS,
+        "endless_notifications": ENDLESS,
+        "endless_violations": {**storm(RNG, f"rng queue 0: {INDEX}"), "setting": "endless"},
+        "endless_ring": ENDLESS,
+        "endless_requests": ENDLESS,
+        "endless_lists": ENDLESS,
+        "endless_routes": ENDLESS,
+        "endless_console": ENDLESS,
     }),
 ]
 

@@ -23,6 +23,8 @@ from vmm import BUILD, VMM, Bed, Failure, await_true, expect, kvm_problem, words
 
 GUEST = os.path.join(BUILD, "tests", "hostile-guest")
 IMAGE_SIZE = 2 << 20
+DISK_SIZE = 1 << 20
+QUESTIONS = 20  # asked while a storm lasts
 # lib/log.h: a device's burst of lines, then one a second.
 BURST = 5
 ENDED = "cloche-vmm: info: ended: "
@@ -35,6 +37,7 @@ SETTINGS = {
     "plain": {"memory": "64M"},
     "large": {"memory": "5G"},   # RAM on both sides of the hole
     "unread": {"memory": "64M"},  # nobody reads the console until the guest is through
+    "endless": {"memory": "64M"},  # the guest is never through
 }
 
 
@@ -42,7 +45,7 @@ def batches(cases):
     """Cases that can share a machine without any device's log limit being reached."""
     batch, lines = [], {}
     for case in cases:
-        alone = case.storm or case.setting == "unread"
+        alone = case.storm or case.setting in ("unread", "endless")
         full = lines.get(case.device, 0) + (case.says is not None) > BURST
         names = sum(len(c.name) + 1 for c in batch) + len(case.name)
         if batch and (alone or full or batch[-1].setting != case.setting or names > NAMES_MAX):
@@ -68,18 +71,23 @@ class Machine:
         self.console = b""
         image = bed.write("image", bytes(IMAGE_SIZE))
         self.unread = cases[0].setting == "unread"
+        self.endless = cases[0].setting == "endless"
         pipe = os.pipe() if self.unread else (None, None)
         self.pipe = pipe[0]
         if self.unread:
             fcntl.fcntl(self.pipe, F_SETPIPE_SZ, PIPE_SIZE)
-        self.vmm = bed.start("hostile", "--image", image, "--vsock", bed.path("vsock"),
+        disks = [bed.write(name, bytes(DISK_SIZE)) for name in ("disk", "disk-ro")]
+        self.vmm = bed.start("hostile", "--image", image, "--disk", disks[0], "--disk",
+                             disks[1] + ",ro", "--vsock", bed.path("vsock"),
                              append="cases=" + ",".join(case.name for case in cases),
                              kernel=GUEST, stdout=pipe[1], **SETTINGS[cases[0].setting])
         if self.unread:
             os.close(pipe[1])
 
     def text(self):
-        return self.vmm.console() if not self.unread else self.console.decode(errors="replace")
+        """What the guest has said; of one that is never through, that it was well all the time."""
+        said = self.console.decode(errors="replace")
+        return said if self.unread else self.vmm.console() + said
 
     def serve_guest(self):
         """Does what the guest asks of the host; True once the guest is through or the VMM is gone."""
@@ -96,13 +104,27 @@ class Machine:
             expect(piece, "the VMM has closed its console")
             self.console += piece
 
+    def ask_meanwhile(self, control):
+        """Each answer comes while the storm lasts: the guest has left for the VMM before the next."""
+        def count():
+            return control.ok("status")["exits"]["mmio"]
+
+        await_true(lambda: f"case {self.cases[0].name}\n" in self.text(), "the storm")
+        for _ in range(QUESTIONS):
+            before = count()
+            await_true(lambda seen=before: count() > seen, "the storm goes on")
+        self.console = f"\nok {self.cases[0].name}\n".encode()
+
     def finish(self):
         """The cases to their end, then the VMM to its: it must have served all the time."""
         control = self.vmm.control()
         if self.unread:
             await_true(lambda: control.ok("status")["exits"]["mmio"] > FLOOD, "the whole flood")
             self.drain()
-        await_true(self.serve_guest, "the end of the cases")
+        if self.endless:
+            self.ask_meanwhile(control)
+        else:
+            await_true(self.serve_guest, "the end of the cases")
         control.ok("status")
         control.ok("quit")
         self.vmm.ends(0, "quit")

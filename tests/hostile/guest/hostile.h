@@ -101,6 +101,10 @@ uint32_t random32(void); /* the same numbers in every run */
 /* Does nothing for a device that isn't there or has no queue. */
 void serve(unsigned id);
 
+/* Parts of it. */
+void serve_blk(struct dev *dev);
+void serve_balloon(struct dev *dev);
+
 /* --- the cases --- */
 
 enum outcome {
@@ -136,7 +140,8 @@ struct hostile_case {
 	}
 
 extern const struct hostile_case ring_cases[], queue_cases[], race_cases[], transport_cases[],
-	life_cases[], small_cases[], vsock_cases[]; /* each ends with a NULL name */
+	life_cases[], small_cases[], vsock_cases[], blk_cases[], balloon_cases[],
+	storm_cases[]; /* each ends with a NULL name */
 
 /* Buffers of the cases. */
 extern uint8_t buffer[PAGE], canary[PAGE];

@@ -69,9 +69,9 @@ void serve(unsigned id)
 		unsigned id;
 		void (*serve)(struct dev *dev);
 	} services[] = {
-		{ DEVICE_RNG, serve_rng },
-		{ DEVICE_PMEM, serve_pmem },
-		{ DEVICE_VSOCK, serve_vsock },
+		{ DEVICE_RNG, serve_rng },         { DEVICE_PMEM, serve_pmem },
+		{ DEVICE_VSOCK, serve_vsock },     { DEVICE_BLK, serve_blk },
+		{ DEVICE_BALLOON, serve_balloon },
 	};
 	struct dev dev;
 

@@ -41,7 +41,7 @@ static void rng_flood(struct dev *dev)
 	queue_start(&queue, dev, 0, 16);
 	queue_describe(&queue, 0, (void *)(uintptr_t)(16u << 20), 40u << 20, DESC_WRITE, 0);
 	dev_go(dev);
-	for (unsigned i = 0; i < 500; i++) {
+	for (unsigned i = 0; i < 100; i++) {
 		for (unsigned k = 0; k < 16; k++)
 			queue_publish(&queue, 0);
 		queue_kick(&queue);

@@ -439,9 +439,13 @@ static void vsock_host_closes(struct dev *dev)
 	vsock_expect(&vsock, PORT, PORT_SHUT, OP_SHUTDOWN);
 	/* And the guest talks on, to nobody. */
 	send_data(PORT, PORT_SHUT, 64);
-	while (vsock_receive(&vsock, &said).op == OP_SHUTDOWN)
-		continue;
-	expect_silence();
+	struct packet p = vsock_packet(&vsock, PORT, PORT_SHUT, OP_SHUTDOWN);
+	p.flags = SHUTDOWN_BOTH;
+	vsock_send(&vsock, &p, NULL, 0);
+	do
+		p = vsock_receive(&vsock, &said);
+	while (p.op == OP_SHUTDOWN);
+	check(p.op == OP_RST, "and then it ends");
 }
 
 /* --- queues --- */

@@ -43,8 +43,10 @@
 #define DESC_INDIRECT 4u
 #define AVAIL_NO_INTERRUPT 1u
 
+#define DEVICE_NET 1u
 #define DEVICE_BLK 2u
 #define DEVICE_RNG 4u
+#define DEVICE_BALLOON 5u
 #define DEVICE_VSOCK 19u
 #define DEVICE_PMEM 27u
 
