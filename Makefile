@@ -130,7 +130,7 @@ include tests/tests.mk
 # What is measured is C, tests/bench/run.py takes the times and lists the benchmarks.
 
 BENCH ?= $(B)/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest ring cycles)
 
 .PHONY: bench
 bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
@@ -148,10 +148,10 @@ $(INSIDE_PROGRAMS): $(B)/inside/%: tests/bench/inside/%.c
 	$(Q)$(CC) $(CFLAGS_ALL) -MF $(B)/obj/tests/bench/inside/$*.d -fno-pie -static -o $@ $< \
 		-lpthread
 
-$(BENCH)/bin/floor $(BENCH)/bin/stamp: $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o
+$(addprefix $(BENCH)/bin/,floor stamp ring): $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpthread
 
 $(BENCH)/bin/shot: $(call objects,tests/bench/shot.c $(DISPLAY_SRC) $(LIB_SRC))
 	@mkdir -p $(@D)
@@ -164,6 +164,13 @@ $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu17 -I. -O2 $(WARN) -ffreestanding -fcf-protection=none -fno-stack-protector \
 		-fno-pie -nostdlib -static -Wl,-Ttext=0x200000 -Wl,--build-id=none -o $@ $<
+
+# On the runtime of the native-bed tests' guest.
+$(BENCH)/bin/cycles: tests/native/guest/guest.ld $(B)/obj/tests/bench/cycles.o \
+                     $(patsubst %,$(B)/obj/tests/native/guest/%.o,start runtime virtio)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(NATIVE_GUEST_LINK)
 
 # --- checks; tests/tests.mk has the parts that need no guest ----------------------------------
 

@@ -6,20 +6,27 @@
  *
  *	floor prepare FD SIZE	writes the template: tables and code for a guest in ring 3
  *	floor run FD SIZE	runs it; prints CLOCK_MONOTONIC in ns at open of /dev/kvm, first exit
+ *	floor read FD SIZE	\
+ *	floor write FD SIZE	 | times exits instead, for exit.cost: ns a line for each ROUND of them, "khz N"
+ *	floor notify FD SIZE	/
  *
- * FD is an open memfd, SIZE its bytes. The guest is the one of guest.c, as bytes.
+ * FD is an open memfd, SIZE its bytes. The guest is the one of guest.c, as bytes; to time exits it
+ * is a loop over an address without memory, where for notify an eventfd is that nobody reads.
  */
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "lib/clock.h"
+#include "tests/bench/tsc.h"
 
 /* Guest addresses in the template. */
 #define GDT 0x1000u
@@ -40,6 +47,11 @@
 #define TSS_SEGMENT (0x0000890000000000ull | (uint64_t)TSS << 16 | TSS_LIMIT)
 
 #define IOAPIC_PINS 24
+
+/* Mapped by the tables, beyond any memory. */
+#define NOWHERE 0x3ff00000u
+#define ROUNDS 200
+#define ROUND 100
 
 static void prepare(int fd, size_t size)
 {
@@ -101,7 +113,14 @@ static void set_state(int vcpu)
 		err(1, "the vCPU's state");
 }
 
-static void run(int fd, size_t size)
+struct machine {
+	uint64_t opened_ns;
+	int vm, vcpu;
+	struct kvm_run *state;
+	uint8_t *ram;
+};
+
+static struct machine create(int fd, size_t size)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
 	uint64_t opened_ns = clock_now_ns();
@@ -126,25 +145,100 @@ static void run(int fd, size_t size)
 	if (state == MAP_FAILED)
 		err(1, "mmap of the vCPU");
 	set_state(vcpu);
-	if (ioctl(vcpu, KVM_RUN, 0))
-		err(1, "KVM_RUN");
-	uint64_t exit_ns = clock_now_ns();
+	return (struct machine){ opened_ns, vm, vcpu, state, ram };
+}
 
-	if (state->exit_reason != KVM_EXIT_IO || state->io.port != 0x80)
-		errx(1, "exit reason %u", state->exit_reason);
-	printf("%llu %llu\n", (unsigned long long)opened_ns, (unsigned long long)exit_ns);
+static void run_to_exit(const struct machine *machine, uint32_t reason)
+{
+	if (ioctl(machine->vcpu, KVM_RUN, 0))
+		err(1, "KVM_RUN");
+	if (machine->state->exit_reason != reason)
+		errx(1, "exit reason %u", machine->state->exit_reason);
+}
+
+static void run(int fd, size_t size)
+{
+	struct machine machine = create(fd, size);
+
+	run_to_exit(&machine, KVM_EXIT_IO);
+	uint64_t exit_ns = clock_now_ns();
+	if (machine.state->io.port != 0x80)
+		errx(1, "port %u", machine.state->io.port);
+	printf("%llu %llu\n", (unsigned long long)machine.opened_ns, (unsigned long long)exit_ns);
+}
+
+/* Every @exits exits are a round. */
+static void print_rounds(const struct machine *machine, uint32_t reason, unsigned exits)
+{
+	struct tsc_mark begun = tsc_mark();
+
+	run_to_exit(machine, reason);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t begun_ns = clock_now_ns();
+
+		for (unsigned k = 0; k < exits; k++)
+			run_to_exit(machine, reason);
+		printf("%llu\n", (unsigned long long)(clock_now_ns() - begun_ns));
+	}
+	tsc_print_rate(begun);
+}
+
+static void time_accesses(int fd, size_t size, const uint8_t *code, size_t code_size)
+{
+	struct machine machine = create(fd, size);
+
+	memcpy(machine.ram + CODE, code, code_size);
+	print_rounds(&machine, KVM_EXIT_MMIO, ROUND);
+}
+
+static void time_notifications(int fd, size_t size, const uint8_t *code, size_t code_size)
+{
+	struct machine machine = create(fd, size);
+	struct kvm_ioeventfd notify = { .addr = NOWHERE,
+		                        .len = 4,
+		                        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		                        .flags = KVM_IOEVENTFD_FLAG_DATAMATCH };
+
+	if (notify.fd < 0 || ioctl(machine.vm, KVM_IOEVENTFD, &notify))
+		err(1, "KVM_IOEVENTFD");
+	memcpy(machine.ram + CODE, code, code_size);
+	print_rounds(&machine, KVM_EXIT_IO, 1);
+}
+
+/* The loops, each from: mov $NOWHERE, %edx; xor %eax, %eax */
+#define LOOP_HEAD 0xba, 0x00, 0x00, 0xf0, 0x3f, 0x31, 0xc0
+
+static bool time_exits(const char *what, int fd, size_t size)
+{
+	/* 1: mov (%rdx), %ecx; jmp 1b */
+	static const uint8_t reads[] = { LOOP_HEAD, 0x8b, 0x0a, 0xeb, 0xfc };
+	/* 1: mov %eax, (%rdx); jmp 1b */
+	static const uint8_t writes[] = { LOOP_HEAD, 0x89, 0x02, 0xeb, 0xfc };
+	/* 1: mov $ROUND, %ecx; 2: mov %eax, (%rdx); dec %ecx; jnz 2b; out %al, $0x80; jmp 1b */
+	static const uint8_t notifies[] = { LOOP_HEAD, 0xb9, ROUND, 0,    0,    0,    0x89, 0x02,
+		                            0xff,      0xc9, 0x75,  0xfa, 0xe6, 0x80, 0xeb, 0xf1 };
+
+	if (strcmp(what, "read") == 0)
+		time_accesses(fd, size, reads, sizeof(reads));
+	else if (strcmp(what, "write") == 0)
+		time_accesses(fd, size, writes, sizeof(writes));
+	else if (strcmp(what, "notify") == 0)
+		time_notifications(fd, size, notifies, sizeof(notifies));
+	else
+		return false;
+	return true;
 }
 
 int main(int argc, char *argv[])
 {
 	if (argc != 4)
-		errx(2, "usage: floor prepare|run FD SIZE");
+		errx(2, "usage: floor prepare|run|read|write|notify FD SIZE");
 	int fd = atoi(argv[2]);
 	size_t size = strtoull(argv[3], NULL, 10);
 
 	if (strcmp(argv[1], "prepare") == 0)
 		prepare(fd, size);
-	else
+	else if (!time_exits(argv[1], fd, size))
 		run(fd, size);
 	return 0;
 }

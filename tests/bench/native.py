@@ -13,7 +13,12 @@ import typing
 GUEST_MIB = 512
 STARTS = 100
 SHOTS = 200
+EXITS = 100           # a round of floor.c and cycles.c
+EXIT_RUNS = 5
+DESCRIPTORS = 2 * 20000  # a round of ring.c and cycles.c
+QUEUE_RUNS = 5
 NS_PER_MS = 1e6
+NS_PER_US = 1e3
 
 
 class Tools(typing.NamedTuple):
@@ -66,6 +71,63 @@ def start_vs_floor(tools):
         start_vmm(tools)
         pairs = [(start_vmm(tools), start_floor(tools, fd, size)) for _ in range(STARTS)]
     return [p[0] for p in pairs], [p[1] for p in pairs]
+
+
+def run_lines(*command, **options):
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         **options).stdout
+    return out.decode().splitlines()
+
+
+def time_in_guest(tools, what):
+    """The ticks that cycles.c counts in a guest of ours."""
+    with tempfile.TemporaryDirectory(prefix="cloche-bench-") as name:
+        folder = pathlib.Path(name)
+        lines = run_lines(tools.tree / "build/bin/cloche-vmm", "--ring3", "--kernel",
+                          tools.bin / "cycles", "--append", f"time={what}", "--memory", "64M",
+                          "--vsock", folder / "vsock")
+    if "guest: passed" not in lines:
+        raise ValueError(f"the guest says: {lines[-3:]}")
+    return [int(line.split()[1], 16) for line in lines if line.startswith("ticks ")]
+
+
+def timed_lines(lines):
+    """([ns], ticks a ns) of a program that prints both."""
+    khz = next(int(line.split()[1]) for line in lines if line.startswith("khz "))
+    return [int(line) for line in lines if line.isdigit()], khz / 1e6
+
+
+def exit_cost(tools, what):
+    ours, floor = [], []
+    with sealed_template(tools) as (fd, size):
+        for _ in range(EXIT_RUNS):
+            ns, ticks_a_ns = timed_lines(run_lines(tools.bin / "floor", what, str(fd), str(size),
+                                                   pass_fds=[fd]))
+            floor += [n / EXITS / NS_PER_US for n in ns]
+            ours += [ticks / ticks_a_ns / EXITS / NS_PER_US for ticks in time_in_guest(tools, what)]
+    return ours, floor
+
+
+def exit_read(tools):
+    return exit_cost(tools, "read")
+
+
+def exit_write(tools):
+    return exit_cost(tools, "write")
+
+
+def exit_notify(tools):
+    return exit_cost(tools, "notify")
+
+
+def queue_descriptors(tools):
+    """Millions a second."""
+    ours, floor = [], []
+    for _ in range(QUEUE_RUNS):
+        ns, ticks_a_ns = timed_lines(run_lines(tools.bin / "ring"))
+        floor += [DESCRIPTORS / n * 1e3 for n in ns]
+        ours += [DESCRIPTORS * ticks_a_ns / ticks * 1e3 for ticks in time_in_guest(tools, "queue")]
+    return ours, floor
 
 
 def shots(tools, kind):
