@@ -437,6 +437,8 @@ int command_run(struct invocation *inv, struct failure *failure)
 		  "a raw file is a disk of the guest; repeatable, up to 4", 0, 0 },
 		{ "guest-root", 0, OPTION_FLAG, &p->guest_root, NULL,
 		  "let `cloche exec --root` be root in the guest", 0, 0 },
+		{ "no-page-reporting", 0, OPTION_FLAG, &p->no_page_reporting, NULL,
+		  "let the guest keep memory that it has freed", 0, 0 },
 		{ "timeout", 0, OPTION_DURATION, &o.wait_ms, "TIME",
 		  "give up when it isn't ready by then (default 3m)", 1, PROTO_TIMEOUT_MAX_MS },
 		{ "kernel", 0, OPTION_STRING, &o.kernel, "FILE", "vmlinux or bzImage", 0, 0 },

@@ -130,6 +130,8 @@ static void make_line(const struct session *session, const struct launch_plan *p
 		line_format(line, "--ttl", "%llu", (unsigned long long)plan->ttl_s);
 	if (plan->guest_root)
 		line_add(line, "--guest-root", NULL);
+	if (plan->no_page_reporting)
+		line_add(line, "--no-page-reporting", NULL);
 	for (size_t i = 0; i < plan->disk_count; i++)
 		line_format(line, "--disk", "%s,%s", plan->disks[i].path,
 		            plan->disks[i].read_only ? "ro" : "rw");

@@ -38,7 +38,7 @@ struct launch_plan {
 	uint64_t ttl_s;     /* 0: none */
 	const char *page;   /* borrowed; NULL: none */
 	const char *append; /* borrowed; NULL: nothing */
-	bool guest_root;
+	bool guest_root, no_page_reporting;
 	struct launch_relay relays[LAUNCH_RELAYS_MAX];
 	size_t relay_count;
 	struct launch_disk disks[LAUNCH_DISKS_MAX];

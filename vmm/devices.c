@@ -72,7 +72,8 @@ static int create_balloon(struct vm *vm, const struct virtio_place *place,
                           struct virtio_device **out_dev, struct error *err)
 {
 	const struct balloon_handlers handlers = { vm, on_stats_came };
-	int ret = virtio_balloon_create(place, &handlers, out_dev, err);
+	int ret = virtio_balloon_create(place, &handlers, !vm->config->no_page_reporting, out_dev,
+	                                err);
 
 	if (ret == 0)
 		vm->balloon = *out_dev;

@@ -30,6 +30,7 @@ enum {
 	OPT_NAME,
 	OPT_TTL,
 	OPT_GUEST_ROOT,
+	OPT_NO_PAGE_REPORTING,
 	OPT_PAUSED,
 	OPT_RING3,
 	OPT_PROBE,
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "ttl", required_argument, NULL, OPT_TTL },
 	{ "guest-root", no_argument, NULL, OPT_GUEST_ROOT },
+	{ "no-page-reporting", no_argument, NULL, OPT_NO_PAGE_REPORTING },
 	{ "paused", no_argument, NULL, OPT_PAUSED },
 	{ "ring3", no_argument, NULL, OPT_RING3 },
 	{ "probe", no_argument, NULL, OPT_PROBE },
@@ -80,6 +82,8 @@ void options_print_help(FILE *out)
 	      "  --page URL         first page of the browser\n"
 	      "  --append ARGS      added to the kernel command line\n"
 	      "  --guest-root       lets exec requests ask for root inside the guest\n"
+	      "  --no-page-reporting\n"
+	      "                     the guest keeps memory that it has freed\n"
 	      "host:\n"
 	      "  --control PATH     control socket, must not exist\n"
 	      "  --vsock PATH       vsock host socket, must not exist; guest port P arrives at "
@@ -212,6 +216,9 @@ static bool take_plain(int option, const char *value, struct vm_config *c)
 		return true;
 	case OPT_GUEST_ROOT:
 		c->guest_root = true;
+		return true;
+	case OPT_NO_PAGE_REPORTING:
+		c->no_page_reporting = true;
 		return true;
 	case OPT_PAUSED:
 		c->paused = true;

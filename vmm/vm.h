@@ -54,8 +54,9 @@ struct vm_config {
 	uint32_t cid;
 	uint64_t ttl_s; /* 0: none */
 	bool guest_root;
-	bool paused; /* start with vCPUs parked */
-	bool ring3;  /* a freestanding test guest (arch.h) */
+	bool no_page_reporting; /* the guest keeps what it has freed */
+	bool paused;            /* start with vCPUs parked */
+	bool ring3;             /* a freestanding test guest (arch.h) */
 };
 
 enum vm_reason {

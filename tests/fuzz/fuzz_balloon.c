@@ -40,7 +40,7 @@ static struct virtio_device *create(const struct virtio_place *place, struct inp
 	struct error err = { 0 };
 
 	balloon = NULL;
-	CHECK(virtio_balloon_create(place, &handlers, &balloon, &err) == 0);
+	CHECK(virtio_balloon_create(place, &handlers, true, &balloon, &err) == 0);
 	return balloon;
 }
 

@@ -77,7 +77,7 @@ static int setup(void **state)
 	if (guest_memory_add(&d->memory, GPA(IMAGE_AT), IMAGE_SIZE, image, false))
 		return -1;
 	memset(d->memory.ram + GIVEN, 0x5a, DRIVER_RAM - GIVEN);
-	return virtio_balloon_create(&place, &handlers, &d->dev, &d->err);
+	return virtio_balloon_create(&place, &handlers, true, &d->dev, &d->err);
 }
 
 static struct balloon_state look(struct driver *d)
@@ -134,6 +134,19 @@ static void test_constants(void **state)
 	/* Linux wants room for a report of 32 ranges. */
 	driver_set(d, REG_QUEUE_SEL, Q_REPORTS);
 	assert_true(driver_get(d, REG_QUEUE_NUM_MAX) >= 32);
+}
+
+static void test_without_reports(void **state)
+{
+	struct driver *d = *state;
+	const struct virtio_place place = driver_place(d);
+	const struct balloon_handlers handlers = { 0 };
+
+	virtio_destroy(d->dev);
+	fake_kvm_reset();
+	assert_int_equal(virtio_balloon_create(&place, &handlers, false, &d->dev, &d->err), 0);
+	driver_set(d, REG_DEVICE_FEATURES_SEL, 0);
+	assert_int_equal(driver_get(d, REG_DEVICE_FEATURES) & 0xffffff, F_STATS | F_OOM);
 }
 
 static void test_target(void **state)
@@ -498,6 +511,22 @@ static void test_stats_asked_before_they_are_there(void **state)
 	assert_int_equal(used(d, Q_STATS), 0);
 }
 
+/* As Linux does it: the buffer is there, and told of, before DRIVER_OK. */
+static void test_stats_that_come_early(void **state)
+{
+	const struct entry entries[] = { { 5, 1000 } };
+	struct driver *d = *state;
+
+	driver_start_but(d, F_ALL, 0xf, RING);
+	tell(d, entries, 1);
+	assert_int_equal(came, 0);
+	driver_set(d, REG_STATUS, STATUS_RUNNING);
+	fake_kvm_rounds(d->loop, 1);
+	assert_int_equal(came, 1);
+	assert_true(virtio_balloon_ask(d->dev));
+	assert_int_equal(used(d, Q_STATS), 1);
+}
+
 static void test_nobody_to_ask(void **state)
 {
 	const struct entry entries[] = { { 5, 1000 } };
@@ -570,6 +599,7 @@ int main(void)
 #define BALLOON_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, driver_teardown)
 	const struct CMUnitTest tests[] = {
 		BALLOON_TEST(test_constants),
+		BALLOON_TEST(test_without_reports),
 		BALLOON_TEST(test_target),
 		BALLOON_TEST(test_driver_writes_actual_alone),
 		BALLOON_TEST(test_pages_are_given_in_runs),
@@ -584,6 +614,7 @@ int main(void)
 		BALLOON_TEST(test_reports_take_turns),
 		BALLOON_TEST(test_stats),
 		BALLOON_TEST(test_stats_asked_before_they_are_there),
+		BALLOON_TEST(test_stats_that_come_early),
 		BALLOON_TEST(test_nobody_to_ask),
 		BALLOON_TEST(test_stats_flood),
 		BALLOON_TEST(test_destroyed_before_it_told),

@@ -58,7 +58,7 @@ static void test_defaults(void **state)
 	assert_null(c.control);
 	assert_null(c.vsock);
 	assert_null(c.report);
-	assert_false(c.guest_root || c.paused || c.ring3);
+	assert_false(c.guest_root || c.paused || c.ring3 || c.no_page_reporting);
 }
 
 static void test_everything(void **state)
@@ -72,7 +72,8 @@ static void test_everything(void **state)
 	                       "--memory 2G "
 	                       "--cpus 8 --size 640x480 --control c --vsock v --cid 9 --console o "
 	                       "--report p "
-	                       "--name n --ttl 60 --guest-root --paused --ring3",
+	                       "--name n --ttl 60 --guest-root --paused --ring3 "
+	                       "--no-page-reporting",
 	                       &c, &mode, &err),
 	                 0);
 	assert_string_equal(c.kernel, "k");
@@ -91,7 +92,7 @@ static void test_everything(void **state)
 	assert_string_equal(c.report, "p");
 	assert_string_equal(c.name, "n");
 	assert_int_equal(c.ttl_s, 60);
-	assert_true(c.guest_root && c.paused && c.ring3);
+	assert_true(c.guest_root && c.paused && c.ring3 && c.no_page_reporting);
 }
 
 static void test_disks(void **state)
@@ -275,10 +276,17 @@ static void test_mistakes(void **state)
 static void test_help_names_all(void **state)
 {
 	static const char *const names[] = {
-		"--kernel",  "--initramfs", "--image",      "--memory",  "--cpus",   "--size",
-		"--page",    "--append",    "--guest-root", "--control", "--vsock",  "--cid",
-		"--console", "--report",    "--name",       "--ttl",     "--paused", "--probe",
-		"--ring3",   "--help",      "--version",
+		"--kernel",     "--initramfs",
+		"--image",      "--memory",
+		"--cpus",       "--size",
+		"--page",       "--append",
+		"--guest-root", "--control",
+		"--vsock",      "--cid",
+		"--console",    "--report",
+		"--name",       "--ttl",
+		"--paused",     "--probe",
+		"--ring3",      "--help",
+		"--version",    "--no-page-reporting",
 	};
 	cleanup_free char *text = NULL;
 	size_t size;

@@ -359,9 +359,12 @@ static void balloon_config_write(struct virtio_device *dev, size_t offset, const
 			((uint8_t *)&from(dev)->config)[offset + i] = bytes[i];
 }
 
+/* Linux fills its first buffer with statistics, and says so, before it says DRIVER_OK. */
 static void balloon_activated(struct virtio_device *dev)
 {
 	from(dev)->running = true;
+	if (role_of(dev, 2) == ROLE_STATS)
+		virtio_device_again(dev, 2);
 }
 
 /* On a vCPU's thread: the loop is left alone. */
@@ -397,7 +400,7 @@ static const struct virtio_ops balloon_ops = {
 };
 
 int virtio_balloon_create(const struct virtio_place *place, const struct balloon_handlers *handlers,
-                          struct virtio_device **out_dev, struct error *err)
+                          bool reports, struct virtio_device **out_dev, struct error *err)
 {
 	struct balloon *balloon = calloc(1, sizeof(*balloon));
 
@@ -409,6 +412,8 @@ int virtio_balloon_create(const struct virtio_place *place, const struct balloon
 		return ret;
 	}
 	balloon->handlers = *handlers;
+	if (!reports)
+		balloon->dev.features &= ~F_REPORTING;
 	*out_dev = &balloon->dev;
 	return 0;
 }

@@ -46,9 +46,12 @@ struct balloon_handlers {
 	void (*stats_came)(void *arg);
 };
 
-/* @handlers is copied; its function may be NULL. Frees itself by virtio_destroy(). */
+/*
+ * @handlers is copied; its function may be NULL. With @reports the driver is let report what is
+ * free. Frees itself by virtio_destroy().
+ */
 int virtio_balloon_create(const struct virtio_place *place, const struct balloon_handlers *handlers,
-                          struct virtio_device **out_dev, struct error *err);
+                          bool reports, struct virtio_device **out_dev, struct error *err);
 
 /* Sets the target; @size is a multiple of GUEST_PAGE_SIZE. -ERANGE: beyond RAM, or 2^32 pages. */
 int virtio_balloon_set_target(struct virtio_device *dev, uint64_t size);
