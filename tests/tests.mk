@@ -75,7 +75,7 @@ unit_test_vmm_blk_request_SRC := vmm/virtio/blk_request.c vmm/virtio/queue.c vmm
 unit_test_vmm_blk_SRC := $(filter vmm/virtio/blk%,$(VMM_SRC)) vmm/virtio/worker.c vmm/virtio/mmio.c \
                          vmm/virtio/queue.c vmm/virtio/pmem.c vmm/irq.c vmm/memory.c \
                          tests/unit/vmm_fake_kvm.c
-unit_test_vmm_blk_WRAP := ioctl preadv pwritev2 fallocate fdatasync
+unit_test_vmm_blk_WRAP := ioctl preadv pwritev2 fallocate fdatasync clock_gettime
 unit_test_vmm_vsock_conn_SRC := vmm/virtio/vsock_conn.c
 VSOCK_UNDER_TEST := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmio.c vmm/virtio/queue.c \
                     vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c

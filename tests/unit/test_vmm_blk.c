@@ -3,7 +3,8 @@
  * test_vmm_blk.c - the disk: its file, its answers, its thread, and storage that fails.
  *
  * The real device with its real thread over a real file; the driver is this test's. Wraps ioctl
- * (vmm_fake_kvm.h), and the calls that use the file, which can fail, fall short or be held up.
+ * (vmm_fake_kvm.h), the calls that use the file, which can fail, fall short or be held up, and the
+ * clock, which goes on by a step whenever somebody looks.
  */
 #include "tests/unit/vmm_fake_kvm.h"
 
@@ -11,8 +12,10 @@
 #include <linux/virtio_blk.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/native/guest/virtio_regs.h"
@@ -44,6 +47,19 @@ static struct {
 	sem_t arrived, go;
 	bool read_done; /* a held read has returned */
 } host;
+
+static atomic_ullong clock_ns, clock_step;
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *out);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *out)
+{
+	unsigned long long now = atomic_fetch_add(&clock_ns, atomic_load(&clock_step));
+
+	(void)id;
+	*out = (struct timespec){ (time_t)(now / 1000000000), (long)(now % 1000000000) };
+	return 0;
+}
 
 ssize_t __real_preadv(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t __wrap_preadv(int fd, const struct iovec *iov, int count, off_t offset);
@@ -142,6 +158,8 @@ static int setup(void **state)
 
 	fake_kvm_reset();
 	memset(&host, 0, sizeof(host));
+	atomic_store(&clock_ns, 1000000000);
+	atomic_store(&clock_step, 1000);
 	if (!bed || sem_init(&host.arrived, 0, 0) || sem_init(&host.go, 0, 0) ||
 	    loop_create(&bed->loop) ||
 	    guest_memory_init(&bed->memory, RAM, GPA(3ull << 30), GPA(4ull << 30), &bed->err))
@@ -391,6 +409,102 @@ static void test_many_requests(void **state)
 	}
 	assert_int_equal(used(bed), 400);
 	assert_int_equal(get(bed, REG_INTERRUPT_STATUS), 1);
+}
+
+static void expect_one_edge(struct bed *bed)
+{
+	uint64_t edges = 0;
+
+	await((edges += fake_kvm_edges(&bed->dev->irq)) > 0);
+	assert_int_equal(edges, 1);
+}
+
+/* One interrupt for a batch; and a driver that sends batches gets it when the batch is complete. */
+static void test_interrupts(void **state)
+{
+	struct bed *bed = *state;
+
+	create(bed, false);
+	start(bed, F(VIRTIO_BLK_F_FLUSH));
+	offer(bed, VIRTIO_BLK_T_IN, 0, 512, true);
+	offer(bed, VIRTIO_BLK_T_IN, 1, 512, true);
+	notify();
+	expect_one_edge(bed);
+	assert_int_equal(used(bed), 2);
+
+	/* Time stands still: the first answer waits for the second, which needs no notification. */
+	atomic_store(&clock_step, 0);
+	offer(bed, VIRTIO_BLK_T_IN, 2, 512, true);
+	notify();
+	await(used(bed) == 3);
+	assert_int_equal(fake_kvm_edges(&bed->dev->irq), 0);
+	offer(bed, VIRTIO_BLK_T_IN, 3, 512, true);
+	expect_one_edge(bed);
+	assert_int_equal(used(bed), 4);
+
+	/* It doesn't wait long. The answers of that batch came at one time, so nor does the next. */
+	atomic_store(&clock_step, 1000);
+	assert_int_equal(read_disk(bed, 4, 512), VIRTIO_BLK_S_OK);
+	expect_one_edge(bed);
+
+	/* One at a time: no answer is held, even if time stands still. */
+	atomic_store(&clock_step, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(read_disk(bed, i, 512), VIRTIO_BLK_S_OK);
+		expect_one_edge(bed);
+	}
+}
+
+/* What was answered is told before something that takes long is begun. */
+static void test_no_answer_waits_for_a_flush(void **state)
+{
+	struct bed *bed = *state;
+
+	create(bed, false);
+	start(bed, F(VIRTIO_BLK_F_FLUSH));
+	offer(bed, VIRTIO_BLK_T_IN, 0, 512, true);
+	offer(bed, VIRTIO_BLK_T_FLUSH, 0, 0, false);
+	notify();
+	await(used(bed) == 2);
+	uint64_t edges = 0;
+	await((edges += fake_kvm_edges(&bed->dev->irq)) == 2);
+}
+
+/* Answers that have become old are told, however many requests wait. */
+static void test_old_answers(void **state)
+{
+	struct bed *bed = *state;
+
+	create(bed, false);
+	start(bed, F(VIRTIO_BLK_F_FLUSH));
+	atomic_store(&clock_step, 400000);
+	for (unsigned i = 0; i < 4; i++)
+		offer(bed, VIRTIO_BLK_T_IN, i, 512, true);
+	notify();
+	await(used(bed) == 4);
+	uint64_t edges = 0;
+	await((edges += fake_kvm_edges(&bed->dev->irq)) == 2); /* after the third and the fourth */
+}
+
+static void test_reset_while_answers_are_held(void **state)
+{
+	struct bed *bed = *state;
+
+	create(bed, false);
+	start(bed, F(VIRTIO_BLK_F_FLUSH));
+	for (unsigned i = 0; i < 2; i++)
+		offer(bed, VIRTIO_BLK_T_IN, i, 512, true);
+	notify();
+	expect_one_edge(bed);
+	atomic_store(&clock_step, 0);
+	offer(bed, VIRTIO_BLK_T_IN, 2, 512, true);
+	notify();
+	await(used(bed) == 3);
+	set(bed, REG_STATUS, 0);
+	assert_int_equal(get(bed, REG_STATUS), 0);
+	start(bed, F(VIRTIO_BLK_F_FLUSH));
+	assert_int_equal(read_disk(bed, 2, 512), VIRTIO_BLK_S_OK);
+	expect_one_edge(bed);
 }
 
 static void test_identity(void **state)
@@ -716,6 +830,10 @@ int main(void)
 		BLK_TEST(test_read_only),
 		BLK_TEST(test_read_and_write),
 		BLK_TEST(test_many_requests),
+		BLK_TEST(test_interrupts),
+		BLK_TEST(test_no_answer_waits_for_a_flush),
+		BLK_TEST(test_old_answers),
+		BLK_TEST(test_reset_while_answers_are_held),
 		BLK_TEST(test_identity),
 		BLK_TEST(test_discard_and_zeroes),
 		BLK_TEST(test_cache_modes),

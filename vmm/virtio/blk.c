@@ -14,15 +14,23 @@
  *      reads status 0, nothing writes to the buffers that it gave (§2.4.2). The wait is for one
  *      request.
  *  B3  A request that outlived its epoch is never pushed: the ring belongs to a new one.
+ *
+ * Interrupts. One after each request would stop the driver in the midst of submitting the next ones.
+ * But a driver that got n answers by one interrupt is likely to have n things more to ask. So when
+ * the ring is empty and fewer were answered since, the thread looks on for a while before it
+ * interrupts, and the driver needs not notify it meanwhile: for as long as a few requests took to
+ * arrive, at most HOLD_MAX_NS. With one request at a time nothing is ever held.
  */
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "vmm/virtio/blk_file.h"
 #include "vmm/virtio/blk_request.h"
 #include "vmm/virtio/virtio.h"
@@ -35,10 +43,23 @@
 /* What the driver is told to align discards to: a page of the host's cache. */
 #define DISCARD_ALIGNMENT (4096 / BLK_SECTOR_SIZE)
 
+/* Answers wait for others no longer than this, and than HOLD_GAPS times what lay between requests. */
+#define HOLD_MAX_NS 200000
+#define HOLD_GAPS 4
+/* No answer is older than this when the next request is begun. */
+#define BATCH_MAX_NS 500000
+
 #define F(bit) (1ull << (bit))
 #define FEATURES_ALWAYS (F(VIRTIO_BLK_F_SEG_MAX) | F(VIRTIO_BLK_F_BLK_SIZE) | F(VIRTIO_BLK_F_FLUSH))
 #define FEATURES_WRITABLE                                                                          \
 	(F(VIRTIO_BLK_F_CONFIG_WCE) | F(VIRTIO_BLK_F_DISCARD) | F(VIRTIO_BLK_F_WRITE_ZEROES))
+
+/* Answers since the last interrupt. */
+struct batch {
+	unsigned count, expected; /* expected: what the last one had */
+	uint64_t first_ns, last_ns;
+	uint64_t hold_ns; /* how long to look for the next request */
+};
 
 struct blk {
 	struct virtio_device dev;
@@ -50,6 +71,7 @@ struct blk {
 
 	uint64_t epoch, at_work;
 	pthread_cond_t rested; /* with the device's lock: .at_work became 0 */
+	struct batch batch;
 	/* The request that the thread works on. */
 	struct virtqueue_chain chain;
 	struct blk_request request;
@@ -109,6 +131,37 @@ static void blk_config_write(struct virtio_device *dev, size_t offset, const voi
 	memcpy(&value, data, sizeof(value));
 	blk->config.wce = value & 1;
 	blk->mode_chosen = true;
+}
+
+/* --- interrupts --- */
+
+/* Interrupts for what was answered, and learns from it what to expect. */
+static void batch_end(struct blk *blk, unsigned index)
+{
+	struct batch *batch = &blk->batch;
+
+	if (batch->count == 0)
+		return;
+	batch->hold_ns = 0;
+	if (batch->count > 1)
+		batch->hold_ns =
+			HOLD_GAPS * (batch->last_ns - batch->first_ns) / (batch->count - 1);
+	if (batch->hold_ns > HOLD_MAX_NS)
+		batch->hold_ns = HOLD_MAX_NS;
+	batch->expected = batch->count;
+	batch->count = 0;
+	virtio_device_signal(&blk->dev, index);
+}
+
+static void batch_add(struct blk *blk, unsigned index)
+{
+	struct batch *batch = &blk->batch;
+
+	batch->last_ns = clock_now_ns();
+	if (batch->count++ == 0)
+		batch->first_ns = batch->last_ns;
+	if (batch->last_ns - batch->first_ns > BATCH_MAX_NS)
+		batch_end(blk, index);
 }
 
 /* --- requests --- */
@@ -190,7 +243,7 @@ static void answer(struct blk *blk, struct virtqueue *queue, int error, uint64_t
 }
 
 /* One request from .chain. False: the device has been reset or has failed meanwhile. */
-static bool serve(struct blk *blk, struct virtqueue *queue)
+static bool serve(struct blk *blk, unsigned index)
 {
 	const struct blk_limits limits = { .capacity = blk->file.size / BLK_SECTOR_SIZE,
 		                           .read_only = blk->file.read_only };
@@ -203,6 +256,9 @@ static bool serve(struct blk *blk, struct virtqueue *queue)
 	}
 	bool stable = !is_writeback(blk);
 	uint64_t epoch = blk->epoch;
+	/* Nobody's answer waits for the storage. */
+	if (blk->request.op != BLK_READ && (blk->request.op != BLK_WRITE || stable))
+		batch_end(blk, index);
 	blk->at_work = epoch;
 	pthread_mutex_unlock(&blk->dev.lock);
 	int error = carry_out(blk, stable, &written);
@@ -211,26 +267,62 @@ static bool serve(struct blk *blk, struct virtqueue *queue)
 	pthread_cond_broadcast(&blk->rested);
 	if (blk->epoch != epoch)
 		return false;
-	answer(blk, queue, error, written);
+	answer(blk, &blk->dev.queues[index], error, written);
+	batch_add(blk, index);
 	return true;
+}
+
+/*
+ * The ring is empty: looks for a request that makes the batch larger, letting go of the lock now and
+ * then. Returns when there is one, when it is time to interrupt, or when the device has been reset.
+ */
+static void await_more(struct blk *blk, const struct virtqueue *queue)
+{
+	const struct batch *batch = &blk->batch;
+	uint64_t epoch = blk->epoch;
+
+	while (blk->epoch == epoch && batch->count > 0 && batch->count < batch->expected &&
+	       !virtqueue_waiting(queue) && clock_now_ns() - batch->last_ns < batch->hold_ns) {
+		pthread_mutex_unlock(&blk->dev.lock);
+		sched_yield(); /* others may want the lock, or the CPU */
+		pthread_mutex_lock(&blk->dev.lock);
+	}
+}
+
+/* One request, or the interrupt when there is none. False: nothing more is to be done now. */
+static bool serve_next(struct blk *blk, unsigned index)
+{
+	struct virtqueue *queue = &blk->dev.queues[index];
+	struct error err = { 0 };
+	uint64_t epoch = blk->epoch;
+
+	if (!virtqueue_waiting(queue)) {
+		await_more(blk, queue);
+		if (blk->epoch != epoch)
+			return false;
+		if (!virtqueue_waiting(queue))
+			batch_end(blk, index);
+	}
+	/* Finding none, it asks for a notification. */
+	int got = virtqueue_pop(queue, &blk->chain, &err);
+	if (got < 0)
+		virtio_device_fail(&blk->dev, &err);
+	return got > 0 && serve(blk, index);
 }
 
 static void blk_notified(struct virtio_device *dev, unsigned index)
 {
 	struct blk *blk = blk_of(dev);
-	struct virtqueue *queue = &dev->queues[index];
-	struct error err = { 0 };
+	uint64_t epoch = blk->epoch;
 	unsigned left = VIRTIO_TURN_MAX;
-	int got = 0;
 
-	for (; left > 0 && (got = virtqueue_pop(queue, &blk->chain, &err)) > 0; left--)
-		if (!serve(blk, queue))
-			return;
-	if (got < 0)
-		virtio_device_fail(dev, &err);
+	while (left > 0 && serve_next(blk, index))
+		left--;
+	if (blk->epoch != epoch)
+		return;
+	batch_end(blk, index);
 	if (left == 0)
 		virtio_device_again(dev, index);
-	virtio_device_signal(dev, index);
 }
 
 static void blk_reset(struct virtio_device *dev)
@@ -239,6 +331,7 @@ static void blk_reset(struct virtio_device *dev)
 	uint64_t epoch = ++blk->epoch;
 
 	blk->mode_chosen = false;
+	blk->batch = (struct batch){ 0 };
 	while (blk->at_work && blk->at_work < epoch)
 		pthread_cond_wait(&blk->rested, &dev->lock);
 }
