@@ -16,10 +16,11 @@ import sys
 import tempfile
 
 import nested_boot
+import nested_disk
 import nested_vsock
 from guests import ClocheGuest, GuestFailed, QemuGuest
 
-MODULES = [nested_boot, nested_vsock]
+MODULES = [nested_boot, nested_disk, nested_vsock]
 MIB = 1 << 20
 FIRST_CID = 1000
 SIDES = ("cloche", "QEMU")
