@@ -25,6 +25,8 @@ import test_screen  # noqa: F401 pylint: disable=unused-import
 import test_guest  # noqa: F401 pylint: disable=unused-import
 import test_vsock  # noqa: F401 pylint: disable=unused-import
 import test_streams  # noqa: F401 pylint: disable=unused-import
+import test_smp  # noqa: F401 pylint: disable=unused-import
+import test_balloon  # noqa: F401 pylint: disable=unused-import
 import test_ends  # noqa: F401 pylint: disable=unused-import
 
 
@@ -54,6 +56,8 @@ def shared_guests(web):
         "small": programs.Guest("small", web, "--cpus", "1", "--mem", "512M", "--size", "1024x768",
                               "--guest-root", "--kernel", programs.image("bzImage"),
                               "--page", "http://127.0.0.1:8000/?small"),
+        "wide": programs.Guest("wide", web, "--cpus", "4", "--mem", "1536M",
+                              "--no-page-reporting"),
     }
 
 

@@ -67,6 +67,18 @@ def test_refused_requests(bed):
     control.ok("status", unknown={"members": ["are", "ignored"]})
 
 
+def test_balloon_without_a_driver(bed):
+    """The target is kept for when there is one; nobody is waited for."""
+    control = ticking(bed).control()
+    for bad in (-1, 65, 1 << 62, "5", 1.5, None):
+        expect(control.error("balloon", target_mib=bad) == "bad_request", f"{bad}")
+    reply = control.ok("balloon", target_mib=64, timeout_ms=3600000)
+    expect(reply["driver"] is False and reply["target_mib"] == 64, f"{reply}")
+    expect(reply["actual_mib"] == reply["inflated_mib"] == reply["reported_mib"] == 0, f"{reply}")
+    expect("stats" not in reply, f"{reply}")
+    expect(control.ok("status")["balloon"]["target_mib"] == 64, "status")
+
+
 def test_many_requests_at_once(bed):
     control = ticking(bed).control()
     control.send(b"".join(b'{"id":%d,"verb":"status"}\n' % i for i in range(1, 201)))
@@ -209,7 +221,8 @@ def test_quit_answers_those_who_wait(bed):
 
 
 TESTS = [
-    test_status, test_refused_requests, test_many_requests_at_once, test_a_byte_at_a_time,
+    test_status, test_refused_requests, test_balloon_without_a_driver,
+    test_many_requests_at_once, test_a_byte_at_a_time,
     test_garbage_is_closed, test_endless_line_is_closed, test_half_a_request, test_half_open,
     test_client_that_leaves, test_too_many_waits, test_too_many_clients,
     test_client_that_reads_nothing, test_descriptors_that_come_along,
