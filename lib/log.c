@@ -5,7 +5,9 @@
 #include "lib/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,13 +123,31 @@ int log_limit_pass(struct log_limit *limit, uint64_t now_ns, uint32_t *out_suppr
 	return 1;
 }
 
+/*
+ * Would a line go out without waiting? A pipe that can be written takes PIPE_BUF bytes, more than a
+ * line has (pipe(7)). What can't be asked is tried.
+ */
+static bool stderr_has_room(void)
+{
+	struct pollfd poll_stderr = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&poll_stderr, 1, 0) != 0;
+}
+
 void log_warn_limited(struct log_limit *limit, const char *fmt, ...)
 {
 	char message[LOG_LINE_MAX];
 	uint32_t suppressed;
 	va_list args;
 
-	if (log_highest < LOG_WARN || !log_limit_pass(limit, clock_now_ns(), &suppressed))
+	if (log_highest < LOG_WARN)
+		return;
+	if (!stderr_has_room()) {
+		if (limit->suppressed < UINT32_MAX)
+			limit->suppressed++;
+		return;
+	}
+	if (!log_limit_pass(limit, clock_now_ns(), &suppressed))
 		return;
 	va_start(args, fmt);
 	vsnprintf(message, sizeof(message), fmt, args);

@@ -47,7 +47,10 @@ struct log_limit {
  */
 int log_limit_pass(struct log_limit *limit, uint64_t now_ns, uint32_t *out_suppressed);
 
-/* Warns through @limit; the number of swallowed lines is added to the line that gets through. */
+/*
+ * Warns through @limit; the number of swallowed lines is added to the line that gets through. Never
+ * blocks: with stderr a pipe that nobody reads, the line is swallowed, or a guest could stop us.
+ */
 void log_warn_limited(struct log_limit *limit, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -142,6 +142,27 @@ static void test_warn_limited(void **state)
 	assert_int_equal(limit.suppressed, 1);
 }
 
+/* A line that a guest causes waits for nobody who doesn't read. */
+static void test_warn_into_full_pipe(void **state)
+{
+	struct log_limit limit = LOG_LIMIT_INIT;
+	char page[4096] = { 0 };
+
+	(void)state;
+	log_init("unit", LOG_WARN);
+	stderr_divert();
+	while (write(STDERR_FILENO, page, sizeof(page)) > 0)
+		continue;
+	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, 0), 0); /* from here on a write would wait */
+	log_warn_limited(&limit, "nobody reads this");
+	assert_int_equal(limit.suppressed, 1);
+	assert_int_equal(limit.tokens, limit.burst);
+	while (read(pipe_read, page, sizeof(page)) > 0)
+		continue;
+	log_warn_limited(&limit, "read again");
+	assert_string_equal(stderr_take(), "unit: warning: read again (1 like it not shown)\n");
+}
+
 static void test_assert(void **state)
 {
 	int status;
@@ -165,9 +186,13 @@ static void test_assert(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_line),          cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_control_bytes), cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_limit_pass),    cmocka_unit_test(test_warn_limited),
+		cmocka_unit_test(test_line),
+		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_control_bytes),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_limit_pass),
+		cmocka_unit_test(test_warn_limited),
+		cmocka_unit_test(test_warn_into_full_pipe),
 		cmocka_unit_test(test_assert),
 	};
 
