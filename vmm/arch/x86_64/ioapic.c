@@ -36,7 +36,7 @@
 
 void ioapic_init(struct ioapic *ioapic, int vm_fd)
 {
-	*ioapic = (struct ioapic){ .vm_fd = vm_fd };
+	*ioapic = (struct ioapic){ .vm_fd = vm_fd, .complaints = LOG_LIMIT_INIT };
 	pthread_mutex_init(&ioapic->lock, NULL);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		ioapic->redirection[i] = REDIR_MASKED;
@@ -92,8 +92,8 @@ static void publish_routes(struct ioapic *ioapic)
 	ioapic_routes(ioapic, &routing);
 	/* Every entry was checked above; a refusal would be a bug of ours or no memory. */
 	if (ioctl(ioapic->vm_fd, KVM_SET_GSI_ROUTING, &routing.header))
-		log_error("KVM_SET_GSI_ROUTING with %u routes: %s", routing.header.nr,
-		          strerror(errno));
+		log_warn_limited(&ioapic->complaints, "KVM_SET_GSI_ROUTING with %u routes: %s",
+		                 routing.header.nr, strerror(errno));
 }
 
 static void write_redirection(struct ioapic *ioapic, unsigned pin, bool high, uint32_t value)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/log.h"
 #include "vmm/irq.h"
 
 #define IOAPIC_PINS 24
@@ -35,6 +36,7 @@ struct ioapic {
 	uint8_t id;
 	uint64_t redirection[IOAPIC_PINS];
 	struct irq_line *lines[IOAPIC_PINS]; /* borrowed; NULL: nothing is wired to the pin */
+	struct log_limit complaints;
 };
 
 struct ioapic_routing {
