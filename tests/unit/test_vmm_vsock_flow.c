@@ -607,7 +607,10 @@ static void test_completions_are_gathered(void **state)
 	assert_false(device(bed)->tx_timer.active);
 	send_text(bed, "x");
 	assert_int_equal(fake_kvm_edges(&bed->dev->irq), 0);
-	fake_now_ns += NS_PER_MS;
+	fake_now_ns += 10 * NS_PER_MS - 1;
+	fake_kvm_rounds(bed->loop, 1);
+	assert_int_equal(fake_kvm_edges(&bed->dev->irq), 0);
+	fake_now_ns++;
 	fake_kvm_rounds(bed->loop, 1);
 	assert_int_equal(fake_kvm_edges(&bed->dev->irq), 1);
 	assert_int_equal(device(bed)->tx_unsignalled, 0);

@@ -13,9 +13,12 @@
 #include "lib/clock.h"
 #include "vmm/virtio/vsock_device.h"
 
-/* As one divides the ring: with a quarter of it owed, the driver is told. */
+/*
+ * With a quarter of the ring owed, the driver is told; or when the answer to what it sent has taken
+ * too long to bring the news along: longer than a round trip on a slow and busy host.
+ */
 #define OWED_PART 4
-#define OWED_NS NS_PER_MS
+#define OWED_NS (10 * NS_PER_MS)
 
 static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
 {
