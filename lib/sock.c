@@ -59,7 +59,7 @@ int sock_listen_unix(const char *path, int *out_fd, struct error *err)
 	return 0;
 }
 
-int sock_connect_unix(const char *path, int *out_fd, struct error *err)
+static int connect_unix(const char *path, int flags, int *out_fd, struct error *err)
 {
 	struct sockaddr_un address;
 	cleanup_fd int fd = -1;
@@ -67,7 +67,7 @@ int sock_connect_unix(const char *path, int *out_fd, struct error *err)
 
 	if (rc < 0)
 		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make a socket: %s", strerror(errno));
 	/* A unix connect that a signal interrupts has not begun: it is simply made again. */
@@ -78,4 +78,14 @@ int sock_connect_unix(const char *path, int *out_fd, struct error *err)
 		return error_set(err, -errno, "cannot connect to %s: %s", path, strerror(errno));
 	*out_fd = steal_fd(&fd);
 	return 0;
+}
+
+int sock_connect_unix(const char *path, int *out_fd, struct error *err)
+{
+	return connect_unix(path, 0, out_fd, err);
+}
+
+int sock_connect_unix_now(const char *path, int *out_fd, struct error *err)
+{
+	return connect_unix(path, SOCK_NONBLOCK, out_fd, err);
 }

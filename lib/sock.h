@@ -18,4 +18,7 @@ int sock_listen_unix(const char *path, int *out_fd, struct error *err);
 /* Connects to @path, blocking until accepted or refused; the fd is blocking. 0 or -errno. */
 int sock_connect_unix(const char *path, int *out_fd, struct error *err);
 
+/* The same without blocking: -EAGAIN when the server's backlog is full; the fd is non-blocking. */
+int sock_connect_unix_now(const char *path, int *out_fd, struct error *err);
+
 #endif

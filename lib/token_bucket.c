@@ -58,3 +58,11 @@ void token_bucket_take(struct token_bucket *bucket, uint32_t count)
 	ASSERT(bucket->tokens >= (count < bucket->burst ? count : bucket->burst));
 	bucket->tokens -= count;
 }
+
+void token_bucket_charge(struct token_bucket *bucket, uint32_t count)
+{
+	if (bucket->rate == 0)
+		return;
+	ASSERT(bucket->tokens > 0);
+	bucket->tokens -= count;
+}

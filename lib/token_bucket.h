@@ -39,4 +39,10 @@ uint64_t token_bucket_wait_ns(struct token_bucket *bucket, uint32_t count, uint6
 /* Takes @count tokens; only after the call above has said 0 for as many. */
 void token_bucket_take(struct token_bucket *bucket, uint32_t count);
 
+/*
+ * Takes @count tokens for something whose size is known only afterwards: after the wait for one
+ * token has said 0. What isn't there is owed.
+ */
+void token_bucket_charge(struct token_bucket *bucket, uint32_t count);
+
 #endif

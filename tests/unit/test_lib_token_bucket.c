@@ -122,6 +122,25 @@ static void test_extremes_dont_overflow(void **state)
 	assert_true(take(&bucket, UINT32_MAX, 3906250));
 }
 
+/* What is charged afterwards may be more than a bucket holds, and is waited for the same way. */
+static void test_charged_afterwards(void **state)
+{
+	struct token_bucket bucket;
+
+	(void)state;
+	token_bucket_init(&bucket, 10, 5, 0);
+	assert_int_equal(token_bucket_wait_ns(&bucket, 1, 0), 0);
+	token_bucket_charge(&bucket, 3);
+	assert_int_equal(token_bucket_wait_ns(&bucket, 1, 0), 0);
+	token_bucket_charge(&bucket, 100);
+	assert_int_equal(token_bucket_wait_ns(&bucket, 1, 0), 99 * S / 10);
+	assert_int_equal(token_bucket_wait_ns(&bucket, 1, 99 * S / 10), 0);
+
+	token_bucket_init(&bucket, 0, 0, 0);
+	token_bucket_charge(&bucket, UINT32_MAX);
+	assert_int_equal(token_bucket_wait_ns(&bucket, 1, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_wants_nothing),
 		cmocka_unit_test(test_a_clock_that_goes_back_stands),
 		cmocka_unit_test(test_extremes_dont_overflow),
+		cmocka_unit_test(test_charged_afterwards),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
