@@ -288,16 +288,24 @@ void virtqueue_unpop(struct virtqueue *queue, unsigned count)
 	queue->next_avail = (uint16_t)(queue->next_avail - count);
 }
 
+void virtqueue_push_many(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count)
+{
+	ASSERT(queue->active && count > 0 && count <= queue->size);
+	for (unsigned i = 0; i < count; i++) {
+		struct virtq_used_elem *elem =
+			&queue->used->ring[queue->next_used & (queue->size - 1)];
+
+		__atomic_store_n(&elem->id, used[i].head, __ATOMIC_RELAXED);
+		__atomic_store_n(&elem->len, used[i].written, __ATOMIC_RELAXED);
+		queue->next_used++;
+	}
+	/* Release: the elements are there before the index says so. */
+	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+}
+
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 {
-	ASSERT(queue->active);
-	struct virtq_used_elem *elem = &queue->used->ring[queue->next_used & (queue->size - 1)];
-
-	__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
-	__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
-	queue->next_used++;
-	/* Release: the element is there before the index says so. */
-	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+	virtqueue_push_many(queue, &(struct virtqueue_used){ head, written }, 1);
 }
 
 bool virtqueue_wants_interrupt(struct virtqueue *queue)

@@ -88,6 +88,16 @@ void virtqueue_unpop(struct virtqueue *queue, unsigned count);
 /* Returns a chain to the driver with @written bytes in its writable part. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
 
+/* A chain that goes back, with the bytes written to it. */
+struct virtqueue_used {
+	uint16_t head;
+	uint32_t written;
+};
+
+/* Returns @count > 0 chains, which the driver sees all at once: a frame in several (§5.1.6.4). */
+void virtqueue_push_many(struct virtqueue *queue, const struct virtqueue_used *used,
+                         unsigned count);
+
 /* After pushes: does the driver want an interrupt for those since it was last asked (§2.7.7)? */
 bool virtqueue_wants_interrupt(struct virtqueue *queue);
 
