@@ -39,12 +39,14 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/agent_event.c \
-           vmm/screen.c vmm/screen_pages.c vmm/report.c vmm/probe.c vmm/status.c \
+           vmm/screen.c vmm/screen_pages.c vmm/report.c vmm/probe.c vmm/status.c vmm/options_net.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \
            vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \
            vmm/virtio/vsock_table.c vmm/virtio/vsock_rx.c vmm/virtio/vsock_tx.c \
            vmm/virtio/vsock_host.c vmm/virtio/balloon.c \
+           vmm/virtio/net.c vmm/virtio/net_framing.c vmm/virtio/net_header.c vmm/virtio/net_rx.c \
+           vmm/virtio/net_stream.c vmm/virtio/net_tap.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 

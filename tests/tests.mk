@@ -85,7 +85,13 @@ unit_test_vmm_vsock_flow_SRC := $(VSOCK_UNDER_TEST)
 unit_test_vmm_vsock_flow_WRAP := ioctl clock_gettime
 unit_test_vmm_serial_SRC := vmm/serial.c vmm/irq.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_serial_WRAP := ioctl write
-unit_test_vmm_options_SRC := vmm/options.c
+unit_test_vmm_options_SRC := vmm/options.c vmm/options_net.c
+unit_test_vmm_options_LIBS := -lxxhash
+unit_test_vmm_net_SRC := $(filter vmm/virtio/net%,$(VMM_SRC)) vmm/virtio/mmio.c vmm/virtio/queue.c \
+                         vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
+unit_test_vmm_net_WRAP := ioctl clock_gettime
+unit_test_vmm_net_framing_SRC := vmm/virtio/net_framing.c
+unit_test_vmm_net_header_SRC := vmm/virtio/net_header.c
 unit_test_vmm_platform_SRC := vmm/platform.c
 
 UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))

@@ -80,6 +80,12 @@ static int create_balloon(struct vm *vm, const struct virtio_place *place,
 	return ret;
 }
 
+static int create_net(struct vm *vm, const struct virtio_place *place,
+                      struct virtio_device **out_dev, struct error *err)
+{
+	return virtio_net_create(place, &vm->config->net, out_dev, err);
+}
+
 static int create_disk(struct vm *vm, const struct virtio_place *place,
                        struct virtio_device **out_dev, struct error *err)
 {
@@ -102,6 +108,11 @@ static bool has_image(const struct vm *vm)
 	return vm->image_size > 0;
 }
 
+static bool has_net(const struct vm *vm)
+{
+	return vm->config->net.kind != NET_NONE;
+}
+
 static bool always(const struct vm *vm)
 {
 	(void)vm;
@@ -113,15 +124,14 @@ static const struct {
 	int (*create)(struct vm *vm, const struct virtio_place *place,
 	              struct virtio_device **out_dev, struct error *err);
 } virtio_table[] = {
-	{ has_image, create_pmem },
-	{ always, create_vsock },
-	{ always, create_rng },
+	{ has_image, create_pmem }, { always, create_vsock }, { always, create_rng },
 	{ always, create_balloon }, /* it costs nothing, and every session gives memory back */
 	/* One row a disk that there may be (VM_DISKS_MAX). */
 	{ has_more_disks, create_disk },
 	{ has_more_disks, create_disk },
 	{ has_more_disks, create_disk },
 	{ has_more_disks, create_disk },
+	{ has_net, create_net },
 };
 
 static void on_panicked(void *arg)

@@ -25,6 +25,9 @@ enum {
 	OPT_CONTROL,
 	OPT_VSOCK,
 	OPT_CID,
+	OPT_NET,
+	OPT_MAC,
+	OPT_NET_RATE,
 	OPT_CONSOLE,
 	OPT_REPORT,
 	OPT_NAME,
@@ -51,6 +54,9 @@ static const struct option long_options[] = {
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "vsock", required_argument, NULL, OPT_VSOCK },
 	{ "cid", required_argument, NULL, OPT_CID },
+	{ "net", required_argument, NULL, OPT_NET },
+	{ "mac", required_argument, NULL, OPT_MAC },
+	{ "net-rate", required_argument, NULL, OPT_NET_RATE },
 	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "report", required_argument, NULL, OPT_REPORT },
 	{ "name", required_argument, NULL, OPT_NAME },
@@ -89,6 +95,12 @@ void options_print_help(FILE *out)
 	      "  --vsock PATH       vsock host socket, must not exist; guest port P arrives at "
 	      "PATH_P\n"
 	      "  --cid N            the guest's vsock CID, 3 or above (default 3)\n"
+	      "  --net WHAT         a network card: tap:IFNAME, tap-fd:N or stream:PATH (default: "
+	      "none)\n"
+	      "  --mac ADDRESS      of the card (default: made from name and CID)\n"
+	      "  --net-rate B[:P]   at most B bytes and P packets a second, each way; B may have a "
+	      "suffix\n"
+	      "                     K, M or G, and 0 is no limit\n"
 	      "  --console FILE     serial console; - is standard output (default -)\n"
 	      "  --report FILE      writes a JSON report when the guest has ended\n"
 	      "  --name NAME        for status and logs (default: guest)\n"
@@ -254,6 +266,12 @@ static int take_parsed(int option, char *value, struct vm_config *c, struct erro
 		ret = parse_number("cid", value, 3, CID_MAX, &number, err);
 		c->cid = (uint32_t)number;
 		return ret;
+	case OPT_NET:
+		return options_parse_net(value, &c->net, err);
+	case OPT_MAC:
+		return options_parse_mac(value, &c->net, err);
+	case OPT_NET_RATE:
+		return options_parse_net_rate(value, &c->net, err);
 	case OPT_TTL:
 		return parse_number("ttl", value, 1, TTL_MAX_S, &c->ttl_s, err);
 	default:
@@ -297,6 +315,9 @@ int options_parse(int argc, char *argv[], struct vm_config *out_config, enum opt
 	if (!c.kernel)
 		return error_set(err, -EINVAL,
 		                 "a kernel is needed: --kernel FILE (--help lists all options)");
+	int ret = options_finish_net(&c.net, c.name, c.cid, err);
+	if (ret)
+		return ret;
 	*out_config = c;
 	return 0;
 }

@@ -19,4 +19,14 @@ int options_parse(int argc, char *argv[], struct vm_config *out_config, enum opt
 
 void options_print_help(FILE *out);
 
+/*
+ * options_net.c: values of --net, --mac and --net-rate into *out_config, and, when all are in, what
+ * they mean together: a card without --mac has an address of its own, made from @name and @cid.
+ */
+int options_parse_net(const char *text, struct net_config *out_config, struct error *err);
+int options_parse_mac(const char *text, struct net_config *out_config, struct error *err);
+int options_parse_net_rate(const char *text, struct net_config *out_config, struct error *err);
+int options_finish_net(struct net_config *config, const char *name, uint32_t cid,
+                       struct error *err);
+
 #endif

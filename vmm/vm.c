@@ -274,20 +274,33 @@ int vm_add_devices(struct vm *vm, struct error *err)
 }
 
 /*
+ * A stream's server, such as passt, tells the guest its address; a tap's owner says it with --append.
+ * An ip= of the caller's own is left alone.
+ */
+static bool wants_dhcp(const struct vm_config *c)
+{
+	const char *own = c->append ? strstr(c->append, "ip=") : NULL;
+
+	while (own && own != c->append && own[-1] != ' ')
+		own = strstr(own + 1, "ip=");
+	return c->net.kind == NET_STREAM && !own;
+}
+
+/*
  * Free memory is reported in pieces of 2 MiB (order 9), as the host's huge pages are; by itself a
  * guest without huge pages of its own waits for pieces of 4 MiB.
  */
 static int compose_cmdline(const struct vm *vm, char *out, size_t size, struct error *err)
 {
 	const struct vm_config *c = vm->config;
-	int length =
-		snprintf(out, size,
-	                 "console=ttyS0 earlycon=uart8250,mmio,0x%x quiet panic=-1 reboot=k "
-	                 "no_timer_check tsc=reliable "
-	                 "page_reporting.page_reporting_order=9 cloche.size=%ux%u%s%s%s%s%s",
-	                 LAYOUT_SERIAL, c->width, c->height, c->guest_root ? " cloche.root=1" : "",
-	                 c->page ? " cloche.page=" : "", c->page ? c->page : "",
-	                 c->append ? " " : "", c->append ? c->append : "");
+	int length = snprintf(out, size,
+	                      "console=ttyS0 earlycon=uart8250,mmio,0x%x quiet panic=-1 reboot=k "
+	                      "no_timer_check tsc=reliable "
+	                      "page_reporting.page_reporting_order=9 cloche.size=%ux%u%s%s%s%s%s%s",
+	                      LAYOUT_SERIAL, c->width, c->height,
+	                      c->guest_root ? " cloche.root=1" : "", c->page ? " cloche.page=" : "",
+	                      c->page ? c->page : "", wants_dhcp(c) ? " ip=dhcp" : "",
+	                      c->append ? " " : "", c->append ? c->append : "");
 
 	if (length < 0 || (size_t)length >= size)
 		return error_set(err, -E2BIG,

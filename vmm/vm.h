@@ -31,6 +31,7 @@
 #include "vmm/platform.h"
 #include "vmm/serial.h"
 #include "vmm/vcpu.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/virtio.h"
 
 #define VM_DISKS_MAX 4
@@ -52,6 +53,7 @@ struct vm_config {
 	uint64_t memory; /* bytes */
 	unsigned cpus, width, height;
 	uint32_t cid;
+	struct net_config net;
 	uint64_t ttl_s; /* 0: none */
 	bool guest_root;
 	bool no_page_reporting; /* the guest keeps what it has freed */

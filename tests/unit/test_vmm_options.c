@@ -207,6 +207,15 @@ static void test_memory(void **state)
 #define CID "--cid must be a number from 3 to 4294967294, not "
 #define TTL "--ttl must be a number from 1 to 31536000, not "
 #define SIZE "--size must be WIDTHxHEIGHT with sides of 64 to 4096, not "
+#define NET                                                                                        \
+	"--net must be tap:IFNAME, tap-fd:N with N an open descriptor above 2, or stream:PATH, "   \
+	"not "
+#define MAC "--mac must be an address like 02:12:34:56:78:9a, not "
+#define MAC_OF_ONE "--mac must be one card's address (the first byte even, not all zeros), not "
+#define RATE                                                                                       \
+	"--net-rate must be BYTES or BYTES:PACKETS a second, such as 10M or 10M:5000 or 0:5000, "  \
+	"not "
+#define CARD " needs a card: --net tap:IFNAME or stream:PATH"
 #define PAGE                                                                                       \
 	"--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode "     \
 	"them)"
@@ -256,6 +265,34 @@ static void test_mistakes(void **state)
 		{ "--page a\tb", PAGE },
 		{ "--page a\x7f", PAGE },
 		{ "--page \xc3\xa9", PAGE },
+		{ "--net ^", NET "''" },
+		{ "--net tap", NET "'tap'" },
+		{ "--net tap:", NET "'tap:'" },
+		{ "--net stream:", NET "'stream:'" },
+		{ "--net bridge:br0", NET "'bridge:br0'" },
+		{ "--net tap-fd:2", NET "'tap-fd:2'" },
+		{ "--net tap-fd:-3", NET "'tap-fd:-3'" },
+		{ "--net tap-fd:3x", NET "'tap-fd:3x'" },
+		{ "--net tap-fd:4294967299", NET "'tap-fd:4294967299'" },
+		{ "--mac 02:00:00:00:00", MAC "'02:00:00:00:00'" },
+		{ "--mac 02:00:00:00:00:0g", MAC "'02:00:00:00:00:0g'" },
+		{ "--mac 02:00:00:00:00:1:", MAC "'02:00:00:00:00:1:'" },
+		{ "--mac 02-00-00-00-00-01", MAC "'02-00-00-00-00-01'" },
+		{ "--mac 02:00:00:00:00:01:", MAC "'02:00:00:00:00:01:'" },
+		{ "--mac 03:00:00:00:00:01", MAC_OF_ONE "'03:00:00:00:00:01'" },
+		{ "--mac 00:00:00:00:00:00", MAC_OF_ONE "'00:00:00:00:00:00'" },
+		{ "--net-rate ^", RATE "''" },
+		{ "--net-rate 0", RATE "'0'" },
+		{ "--net-rate 0:0", RATE "'0:0'" },
+		{ "--net-rate 10T", RATE "'10T'" },
+		{ "--net-rate 10M:", RATE "'10M:'" },
+		{ "--net-rate 10M:5K", RATE "'10M:5K'" },
+		{ "--net-rate 10M:5:5", RATE "'10M:5:5'" },
+		{ "--net-rate -1", RATE "'-1'" },
+		{ "--net-rate 1025G", RATE "'1025G'" },
+		{ "--net-rate 99999999999999999999", RATE "'99999999999999999999'" },
+		{ "--kernel k --mac 02:00:00:00:00:01", "--mac" CARD },
+		{ "--kernel k --net-rate 1M", "--net-rate" CARD },
 	};
 
 	(void)state;
@@ -273,6 +310,45 @@ static void test_mistakes(void **state)
 	}
 }
 
+static void test_net(void **state)
+{
+	static const uint8_t mac[] = { 2, 0x1b, 0xc0, 0, 0, 0xff };
+	enum options_mode mode;
+	struct vm_config c, other;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse("--kernel k", &c, &mode, &err), 0);
+	assert_int_equal(c.net.kind, NET_NONE);
+	assert_int_equal(parse("--kernel k --net tap:t0 --mac 02:1B:c0:00:00:ff --net-rate 2M:300",
+	                       &c, &mode, &err),
+	                 0);
+	assert_int_equal(c.net.kind, NET_TAP);
+	assert_string_equal(c.net.target, "t0");
+	assert_memory_equal(c.net.mac, mac, sizeof(mac));
+	assert_int_equal(c.net.rate_bytes, 2 << 20);
+	assert_int_equal(c.net.rate_packets, 300);
+	assert_int_equal(parse("--kernel k --net tap-fd:9 --net-rate 0:7", &c, &mode, &err), 0);
+	assert_int_equal(c.net.kind, NET_TAP_FD);
+	assert_int_equal(c.net.fd, 9);
+	assert_null(c.net.target);
+	assert_int_equal(c.net.rate_bytes, 0);
+	assert_int_equal(c.net.rate_packets, 7);
+	assert_int_equal(parse("--kernel k --net stream:/p/s --net-rate 1024G", &c, &mode, &err),
+	                 0);
+	assert_int_equal(c.net.kind, NET_STREAM);
+	assert_string_equal(c.net.target, "/p/s");
+	assert_int_equal(c.net.rate_bytes, 1ull << 40);
+	/* One card's address, of nobody's range; the same for the same session only. */
+	assert_int_equal(c.net.mac[0], 2);
+	assert_int_equal(parse("--kernel k --net stream:/q", &other, &mode, &err), 0);
+	assert_memory_equal(other.net.mac, c.net.mac, sizeof(mac));
+	assert_int_equal(parse("--kernel k --net stream:/q --name x", &other, &mode, &err), 0);
+	assert_memory_not_equal(other.net.mac, c.net.mac, sizeof(mac));
+	assert_int_equal(parse("--kernel k --net stream:/q --cid 4", &other, &mode, &err), 0);
+	assert_memory_not_equal(other.net.mac, c.net.mac, sizeof(mac));
+}
+
 static void test_help_names_all(void **state)
 {
 	static const char *const names[] = {
@@ -287,6 +363,8 @@ static void test_help_names_all(void **state)
 		"--paused",     "--probe",
 		"--ring3",      "--help",
 		"--version",    "--no-page-reporting",
+		"--net ",       "--mac ",
+		"--net-rate ",
 	};
 	cleanup_free char *text = NULL;
 	size_t size;
@@ -306,7 +384,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
 		cmocka_unit_test(test_modes),          cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_disks),          cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_help_names_all),
+		cmocka_unit_test(test_help_names_all), cmocka_unit_test(test_net),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * net.h - a network card (virtio 1.2 §5.1) with one pair of queues. Made only when it was asked for.
+ *
+ * Main thread creates it; from then on the I/O thread moves frames, vCPU threads read its registers.
+ */
+#ifndef CLOCHE_VMM_VIRTIO_NET_H
+#define CLOCHE_VMM_VIRTIO_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/virtio/device.h"
+
+#define NET_MAC_SIZE 6
+
+enum net_kind { NET_NONE, NET_TAP, NET_TAP_FD, NET_STREAM };
+
+/* What the command line says of it. */
+struct net_config {
+	enum net_kind kind;
+	const char *target; /* borrowed: NET_TAP an interface's name, NET_STREAM a socket's path */
+	int fd;             /* NET_TAP_FD; the device takes it over */
+	bool has_mac;
+	uint8_t mac[NET_MAC_SIZE];
+	/* In each direction, a second; 0: no limit. At most TOKEN_BUCKET_RATE_MAX. */
+	uint64_t rate_bytes, rate_packets;
+};
+
+/* 0 or -errno with one line that says what to do. @config is copied, but for its .target. */
+int virtio_net_create(const struct virtio_place *place, const struct net_config *config,
+                      struct virtio_device **out_dev, struct error *err);
+
+#endif
