@@ -213,6 +213,28 @@ static void session_mounts(void)
 	             "mode=0620,ptmxmode=0666", "the guest kernel lacks it: make images");
 }
 
+/*
+ * The name servers that the kernel was told by DHCP or by ip= (Documentation/admin-guide/nfs of
+ * Linux): its file is a resolv.conf. A guest without any has none.
+ */
+static void resolver_set_up(void)
+{
+	char text[512];
+	int fd = open("/proc/net/pnp", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	if (strstr(text, "\nnameserver ") &&
+	    symlink("/proc/net/pnp", ROOT_NEW "/etc/resolv.conf") < 0 && errno != EEXIST)
+		die("can't make /etc/resolv.conf: %s", strerror(errno));
+}
+
 /* --- the agent --- */
 
 static void agent_copy(void)
@@ -302,6 +324,7 @@ int main(void)
 	kernel_mounts();
 	image_mount();
 	root_mount();
+	resolver_set_up();
 	session_mounts();
 	agent_copy();
 	root_switch();
