@@ -12,6 +12,8 @@
  * interrupt is a failure like any other, and leaves as little behind.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #include "supervisor/options.h"
 #include "supervisor/output.h"
 #include "supervisor/probe.h"
+#include "supervisor/process.h"
 
 #define MEMORY_DEFAULT_MIB 1024u
 #define MEMORY_MIN_MIB 128u
@@ -41,6 +44,7 @@
 /* What the command line says, as far as it isn't the plan's. */
 struct run_options {
 	const char *kernel, *initramfs, *image;
+	const char *net;
 	uint64_t ttl_ms, wait_ms;
 	struct option_list relays, disks;
 };
@@ -139,6 +143,55 @@ static int plan_disks(const struct option_list *list, struct launch_plan *plan,
 	return 0;
 }
 
+/* "stream:PATH": the VMM runs in another folder, so it gets a path that holds anywhere. */
+static int plan_stream(const char *path, struct launch_plan *plan, struct failure *failure)
+{
+	cleanup_free char *absolute = realpath(path, NULL);
+
+	if (!absolute)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "--net: %.200s: %s; start its server first", path,
+		                   strerror(errno));
+	if (asprintf(&plan->net, "stream:%s", absolute) < 0)
+		plan->net = NULL;
+	return 0;
+}
+
+/* "tap-fd:N": the VMM inherits our descriptor under a number of its own. */
+static int plan_tap_fd(const char *number, struct launch_plan *plan, struct failure *failure)
+{
+	uint64_t fd;
+
+	if (parse_number("--net: tap-fd", number, 3, INT_MAX, &fd, failure) < 0)
+		return -1;
+	if (fcntl((int)fd, F_GETFD) < 0)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "--net: descriptor %d is not open", (int)fd);
+	plan->net_fd = (int)fd;
+	if (asprintf(&plan->net, "tap-fd:%d", PROCESS_MORE_FD) < 0)
+		plan->net = NULL;
+	return 0;
+}
+
+/* What the words mean is the VMM's to judge. */
+static int plan_net(const char *net, struct launch_plan *plan, struct failure *failure)
+{
+	static const char stream[] = "stream:", tap_fd[] = "tap-fd:";
+	int rc = 0;
+
+	if (!net)
+		return 0;
+	if (strncmp(net, stream, strlen(stream)) == 0)
+		rc = plan_stream(net + strlen(stream), plan, failure);
+	else if (strncmp(net, tap_fd, strlen(tap_fd)) == 0)
+		rc = plan_tap_fd(net + strlen(tap_fd), plan, failure);
+	else
+		plan->net = strdup(net);
+	if (rc == 0 && !plan->net)
+		return failure_set(failure, STATUS_FAILED, CODE_HOST, "out of memory");
+	return rc;
+}
+
 /* Fails with doctor's words where guests can't run. */
 static int check_host(const struct launch_plan *plan, struct failure *failure)
 {
@@ -168,6 +221,7 @@ static int make_plan(const struct run_options *options, struct launch_plan *plan
 	plan->ttl_s = (options->ttl_ms + 999) / 1000;
 	if (plan_relays(&options->relays, plan, failure) < 0 ||
 	    plan_disks(&options->disks, plan, failure) < 0 ||
+	    plan_net(options->net, plan, failure) < 0 ||
 	    images_find(options->kernel, options->initramfs, options->image, &plan->images,
 	                failure) < 0 ||
 	    images_find_vmm(&plan->vmm, failure) < 0)
@@ -435,6 +489,12 @@ int command_run(struct invocation *inv, struct failure *failure)
 		  "the guest's 127.0.0.1:PORT is the host's unix socket SOCKET; repeatable", 0, 0 },
 		{ "disk", 0, OPTION_LIST, &o.disks, "FILE[,ro]",
 		  "a raw file is a disk of the guest; repeatable, up to 4", 0, 0 },
+		{ "net", 0, OPTION_STRING, &o.net, "WHAT",
+		  "a network card: tap:IFNAME, tap-fd:N or stream:PATH (default: none)", 0, 0 },
+		{ "mac", 0, OPTION_STRING, &p->mac, "ADDRESS",
+		  "of the card (default: made from the name)", 0, 0 },
+		{ "net-rate", 0, OPTION_STRING, &p->net_rate, "BYTES[:PACKETS]",
+		  "the card's limit a second, each way: 10M, 10M:5000, 0:5000", 0, 0 },
 		{ "guest-root", 0, OPTION_FLAG, &p->guest_root, NULL,
 		  "let `cloche exec --root` be root in the guest", 0, 0 },
 		{ "no-page-reporting", 0, OPTION_FLAG, &p->no_page_reporting, NULL,

@@ -32,6 +32,7 @@
 void launch_plan_finish(struct launch_plan *plan)
 {
 	free(plan->vmm);
+	free(plan->net);
 	images_finish(&plan->images);
 	for (size_t i = 0; i < plan->relay_count; i++)
 		free(plan->relays[i].socket);
@@ -137,6 +138,12 @@ static void make_line(const struct session *session, const struct launch_plan *p
 		            plan->disks[i].read_only ? "ro" : "rw");
 	if (plan->append)
 		line_add(line, "--append", plan->append);
+	if (plan->net)
+		line_add(line, "--net", plan->net);
+	if (plan->mac)
+		line_add(line, "--mac", plan->mac);
+	if (plan->net_rate)
+		line_add(line, "--net-rate", plan->net_rate);
 }
 
 static json_t *describe_plan(const struct session *session, const struct launch_plan *plan,
@@ -154,14 +161,16 @@ static json_t *describe_plan(const struct session *session, const struct launch_
 		json_array_append_new(disks, json_pack("{s:s,s:b}", "file", plan->disks[i].path,
 		                                       "read_only", plan->disks[i].read_only));
 	return json_pack(
-		"{s:i,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:I,s:b,s:s*,s:s*,s:o,s:o}",
+		"{s:i,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:I,s:b,s:s*,s:s*,s:s*,s:s*,s:s*,"
+		"s:o,s:o}",
 		"version", 1, "name", session->name, "pid", (json_int_t)pid, "start_time",
 		(json_int_t)start_ticks, "started_at", (json_int_t)time(NULL), "vmm", plan->vmm,
 		"kernel", plan->images.kernel, "initramfs", plan->images.initramfs, "image",
 		plan->images.image, "memory_mib", (json_int_t)plan->memory_mib, "cpus",
 		(json_int_t)plan->cpus, "size", size, "ttl_s", (json_int_t)plan->ttl_s,
-		"guest_root", plan->guest_root, "page", plan->page, "append", plan->append,
-		"relays", relays, "disks", disks);
+		"guest_root", plan->guest_root, "page", plan->page, "append", plan->append, "net",
+		plan->net, "mac", plan->mac, "net_rate", plan->net_rate, "relays", relays, "disks",
+		disks);
 }
 
 static int start_process(const struct session *session, const struct launch_plan *plan,
@@ -179,7 +188,8 @@ static int start_process(const struct session *session, const struct launch_plan
 	make_line(session, plan, &line);
 	launch->started_ns = clock_now_ns();
 	rc = line.failed ? -ENOMEM
-	                 : process_start(line.argv, (struct process_stdio){ -1, log, log }, true,
+	                 : process_start(line.argv,
+	                                 (struct process_stdio){ -1, log, log, plan->net_fd }, true,
 	                                 &launch->pid);
 	line_finish(&line);
 	if (rc < 0)

@@ -35,9 +35,12 @@ struct launch_plan {
 	struct images images;
 	uint64_t memory_mib, cpus;
 	struct geometry size;
-	uint64_t ttl_s;     /* 0: none */
-	const char *page;   /* borrowed; NULL: none */
-	const char *append; /* borrowed; NULL: nothing */
+	uint64_t ttl_s;             /* 0: none */
+	const char *page;           /* borrowed; NULL: none */
+	const char *append;         /* borrowed; NULL: nothing */
+	char *net;                  /* owned; NULL: no network card */
+	int net_fd;                 /* borrowed; the VMM's PROCESS_MORE_FD; 0: none */
+	const char *mac, *net_rate; /* borrowed; NULL: the VMM's choice, no limit */
 	bool guest_root, no_page_reporting;
 	struct launch_relay relays[LAUNCH_RELAYS_MAX];
 	size_t relay_count;

@@ -117,13 +117,14 @@ static void reset_signals(void)
 }
 
 /*
- * In the child: takes up the descriptors and becomes the program. The order matters: all four are
- * copied above any place that they go to before the first is put in its place.
+ * In the child: takes up the descriptors and becomes the program. The order matters: all are copied
+ * above any place that they go to before the first is put in its place.
  */
 static void __attribute__((noreturn))
 become(char *const argv[], struct process_stdio stdio, bool detached, int failed_fd)
 {
-	int given[4] = { stdio.in, stdio.out, stdio.err, failed_fd };
+	int given[PROCESS_MORE_FD + 1] = { stdio.in, stdio.out, stdio.err, failed_fd, stdio.more };
+	int count = stdio.more > 0 ? PROCESS_MORE_FD + 1 : PROCESS_MORE_FD;
 	int rc;
 
 	reset_signals();
@@ -133,19 +134,19 @@ become(char *const argv[], struct process_stdio stdio, bool detached, int failed
 		if (chdir("/") < 0)
 			goto failed;
 	}
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < count; i++) {
 		int fd = given[i] >= 0 ? given[i] : open("/dev/null", O_RDWR);
 
 		given[i] = fcntl(fd, F_DUPFD, 16);
 		if (given[i] < 0)
 			goto failed;
 	}
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < count; i++) {
 		if (dup2(given[i], i) < 0)
 			goto failed;
 	}
 	failed_fd = 3;
-	if (fcntl(3, F_SETFD, FD_CLOEXEC) < 0 || close_range(4, UINT_MAX, 0) < 0)
+	if (fcntl(3, F_SETFD, FD_CLOEXEC) < 0 || close_range((unsigned)count, UINT_MAX, 0) < 0)
 		goto failed;
 	execv(argv[0], argv);
 failed:
@@ -230,7 +231,7 @@ int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, siz
 		return error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
 	reader = pipe_fds[0];
 	writer = pipe_fds[1];
-	rc = process_start(argv, (struct process_stdio){ -1, writer, -1 }, false, &pid);
+	rc = process_start(argv, (struct process_stdio){ -1, writer, -1, 0 }, false, &pid);
 	if (rc < 0)
 		return error_set(err, rc, "cannot start %s: %s", argv[0], strerror(-rc));
 	close_fd(&writer);

@@ -29,13 +29,16 @@ int process_resident(pid_t pid, uint64_t *out_bytes);
 /* Waits up to @timeout_ms until the process has ended. True when it has. */
 bool process_wait_ended(int pidfd, uint64_t timeout_ms);
 
-/* What a new process gets for stdin, stdout and stderr. */
+#define PROCESS_MORE_FD 4
+
+/* What a new process gets for stdin, stdout and stderr, and as one more descriptor. */
 struct process_stdio {
 	int in, out, err; /* borrowed; -1: /dev/null */
+	int more;         /* borrowed; becomes PROCESS_MORE_FD; 0: none */
 };
 
 /*
- * Starts @argv[0] (a path) with @argv and the three descriptors and no others, default signal
+ * Starts @argv[0] (a path) with @argv and these descriptors and no others, default signal
  * dispositions and an empty signal mask. @detached: in a session of its own, in "/", with umask
  * 077. 0, or -errno of fork or exec: then no process is left. The child must be waited for.
  */
