@@ -49,6 +49,16 @@ minutes()
 	printf '%d:%02d' $(($1 / 60)) $(($1 % 60))
 }
 
+# cloche_command: this tree's program if it is built, else the installed one.
+cloche_command()
+{
+	if [[ -x $CLOCHE_TREE/build/bin/cloche ]]; then
+		printf '%s\n' "$CLOCHE_TREE/build/bin/cloche"
+	else
+		command -v cloche || die "there is no cloche; make all builds it"
+	fi
+}
+
 # size_of FILE -> "17.7 MB"
 size_of()
 {
