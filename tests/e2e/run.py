@@ -27,6 +27,7 @@ import test_vsock  # noqa: F401 pylint: disable=unused-import
 import test_streams  # noqa: F401 pylint: disable=unused-import
 import test_smp  # noqa: F401 pylint: disable=unused-import
 import test_balloon  # noqa: F401 pylint: disable=unused-import
+import test_net  # noqa: F401 pylint: disable=unused-import
 import test_ends  # noqa: F401 pylint: disable=unused-import
 
 
