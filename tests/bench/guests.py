@@ -139,13 +139,14 @@ class Guest:
 
 
 class ClocheGuest(Guest):
-    def __init__(self, folder, *options, cpus=1, root=False):
+    def __init__(self, folder, *options, cpus=1, root=False, append=""):
         super().__init__(folder, [
             TREE / "build/bin/cloche-vmm", "--kernel", IMAGES / "vmlinux",
             "--initramfs", IMAGES / "initramfs.cpio", "--image", IMAGES / "root.erofs",
             "--memory", f"{MEMORY_MIB}M", "--cpus", cpus, "--console", folder / "console",
             "--control", folder / "control", "--vsock", folder / "vsock",
-            "--report", folder / "report", *(["--guest-root"] if root else []), *options])
+            "--report", folder / "report", *(["--guest-root"] if root else []),
+            *(["--append", append] if append else []), *options])
         self.control = None
 
     def connect(self):
@@ -198,7 +199,7 @@ class QemuGuest(Guest):
     COMMAND_LINE = ("console=ttyS0 quiet panic=-1 reboot=k no_timer_check tsc=reliable "
                     "cloche.size=1280x800")
 
-    def __init__(self, folder, cid, *options, cpus=1, root=False):
+    def __init__(self, folder, cid, *options, cpus=1, root=False, append=""):
         self.listener = socket.socket(socket.AF_VSOCK)
         self.listener.bind((socket.VMADDR_CID_ANY, AGENT_PORT))
         self.listener.listen(1)
@@ -209,7 +210,8 @@ class QemuGuest(Guest):
             "qemu-system-x86_64", "-M", self.MACHINE, "-cpu", "host", "-smp", cpus,
             "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", IMAGES / "vmlinux", "-initrd", IMAGES / "initramfs.cpio",
-            "-append", self.COMMAND_LINE + (" cloche.root=1" if root else ""), "-serial", f"file:{folder}/console",
+            "-append", self.COMMAND_LINE + (" cloche.root=1" if root else "") + (f" {append}" if append else ""),
+            "-serial", f"file:{folder}/console",
             "-global", "virtio-mmio.force-legacy=false",
             "-drive", f"if=none,id=root,format=raw,readonly=on,file={IMAGES / 'root.erofs'}",
             "-device", "virtio-blk-device,drive=root", "-device", "virtio-rng-device",

@@ -17,10 +17,11 @@ import tempfile
 
 import nested_boot
 import nested_disk
+import nested_net
 import nested_vsock
 from guests import ClocheGuest, GuestFailed, QemuGuest
 
-MODULES = [nested_boot, nested_disk, nested_vsock]
+MODULES = [nested_boot, nested_disk, nested_net, nested_vsock]
 MIB = 1 << 20
 FIRST_CID = 1000
 SIDES = ("cloche", "QEMU")
@@ -49,15 +50,16 @@ class Bench:
                 yield index, side
 
     @contextlib.contextmanager
-    def guest(self, side, cloche=(), qemu=(), cpus=1, root=False):
+    def guest(self, side, cloche=(), qemu=(), cpus=1, root=False, append=""):
         """A guest whose agent is up, with each VMM's own further options. What goes wrong within is
         told with the end of the guest's console."""
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = pathlib.Path(name)
             if side == 0:
-                guest = ClocheGuest(folder, *cloche, cpus=cpus, root=root)
+                guest = ClocheGuest(folder, *cloche, cpus=cpus, root=root, append=append)
             else:
-                guest = QemuGuest(folder, self.next_cid, *qemu, cpus=cpus, root=root)
+                guest = QemuGuest(folder, self.next_cid, *qemu, cpus=cpus, root=root,
+                                  append=append)
                 self.next_cid += 1
             try:
                 guest.wait("agent")

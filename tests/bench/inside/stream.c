@@ -6,9 +6,9 @@
  *	stream listen|connect ADDRESS COUNT echo
  *	stream connect ADDRESS 1 ping BYTES ROUNDS
  *
- * ADDRESS is vsock:CID:PORT, unix:PATH, or through:PATH:PORT, which asks the socket PATH of a VMM for
- * the guest's PORT ("CONNECT PORT"). A connect that is refused is tried again for a while: the other
- * end may not be there yet.
+ * ADDRESS is vsock:CID:PORT, tcp:IP:PORT, unix:PATH, or through:PATH:PORT, which asks the socket PATH
+ * of a VMM for the guest's PORT ("CONNECT PORT"). A connect that is refused is tried again for a
+ * while: the other end may not be there yet.
  *
  * All COUNT connections are open before the first byte. send gives BYTES of a pattern on each, then
  * closes its half and waits for the other's end; receive checks every word of it. exchange does
@@ -19,6 +19,7 @@
  * One thread, one epoll. A word of the pattern depends on its place and its stream; the first word
  * of a stream is its number, so that the receiver knows which one it has.
  */
+#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <linux/vm_sockets.h>
@@ -156,6 +157,7 @@ struct address {
 	union {
 		struct sockaddr any;
 		struct sockaddr_vm vm;
+		struct sockaddr_in in;
 		struct sockaddr_un un;
 	};
 	socklen_t size;
@@ -176,6 +178,15 @@ static struct address parse_address(char *text)
 			                           .svm_cid = (unsigned)number_of(colon),
 			                           .svm_port = (unsigned)number_of(last) };
 		address.size = sizeof(address.vm);
+		return address;
+	}
+	if (strcmp(text, "tcp") == 0 && last >= colon) {
+		*last++ = '\0';
+		address.in.sin_family = AF_INET;
+		address.in.sin_port = htons((uint16_t)number_of(last));
+		if (inet_pton(AF_INET, colon, &address.in.sin_addr) != 1)
+			fail("'%s' is no IPv4 address", colon);
+		address.size = sizeof(address.in);
 		return address;
 	}
 	if (strcmp(text, "through") == 0 && last >= colon) {
