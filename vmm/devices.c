@@ -124,7 +124,9 @@ static const struct {
 	int (*create)(struct vm *vm, const struct virtio_place *place,
 	              struct virtio_device **out_dev, struct error *err);
 } virtio_table[] = {
-	{ has_image, create_pmem }, { always, create_vsock }, { always, create_rng },
+	{ has_image, create_pmem },
+	{ always, create_vsock },
+	{ always, create_rng },
 	{ always, create_balloon }, /* it costs nothing, and every session gives memory back */
 	/* One row a disk that there may be (VM_DISKS_MAX). */
 	{ has_more_disks, create_disk },
