@@ -89,7 +89,7 @@ unit_test_vmm_options_SRC := vmm/options.c vmm/options_net.c
 unit_test_vmm_options_LIBS := -lxxhash
 unit_test_vmm_net_SRC := $(filter vmm/virtio/net%,$(VMM_SRC)) vmm/virtio/mmio.c vmm/virtio/queue.c \
                          vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
-unit_test_vmm_net_WRAP := ioctl clock_gettime
+unit_test_vmm_net_WRAP := ioctl clock_gettime recv
 unit_test_vmm_net_framing_SRC := vmm/virtio/net_framing.c
 unit_test_vmm_net_header_SRC := vmm/virtio/net_header.c
 unit_test_vmm_platform_SRC := vmm/platform.c

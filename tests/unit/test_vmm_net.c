@@ -3,7 +3,8 @@
  * test_vmm_net.c - the network card between a test's driver and a test's stream peer.
  *
  * The driver speaks through rings in guest memory; the peer is the other end of a real unix socket.
- * Wraps ioctl (vmm_fake_kvm.h) and clock_gettime: time passes when a test says so.
+ * Wraps ioctl (vmm_fake_kvm.h), clock_gettime: time passes when a test says so, and recv, for a peer
+ * that sends faster than we read.
  */
 #include "tests/unit/vmm_fake_kvm.h"
 
@@ -39,6 +40,26 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 	out->tv_sec = (time_t)(now_ns / NS_PER_S);
 	out->tv_nsec = (long)(now_ns % NS_PER_S);
 	return 0;
+}
+
+/* Writes that the peer still makes, each right after we have read the one before. */
+static unsigned babble_left;
+static int babbler;
+
+ssize_t __real_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
+
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
+{
+	static const uint8_t empty_frames[4096];
+	ssize_t got = __real_recv(fd, data, size, flags);
+
+	if (fd != babbler && babble_left > 0) {
+		babble_left--;
+		assert_int_equal(write(babbler, empty_frames, sizeof(empty_frames)),
+		                 sizeof(empty_frames));
+	}
+	return got;
 }
 
 struct bed {
@@ -630,6 +651,23 @@ static void test_peer_with_lengths_that_lie(void **state)
 }
 
 /* A frame cut off by the end of one connection doesn't run into the next. */
+/* Frames that are none come without end: others on the loop get their turns all the same. */
+static void test_peer_that_babbles(void **state)
+{
+	struct bed *bed = *state;
+
+	start(bed, MRG_RXBUF, 4, 2048);
+	babbler = bed->peer;
+	babble_left = 1000;
+	assert_int_equal(write(bed->peer, "\0\0\0\0", 4), 4);
+	fake_kvm_rounds(bed->loop, 1);
+	assert_true(babble_left > 900 && babble_left < 1000);
+	fake_kvm_rounds(bed->loop, 1000);
+	assert_int_equal(babble_left, 0);
+	peer_sends(bed, 100, 1);
+	expect_frame(bed, 100, 1, 1);
+}
+
 static void test_peer_that_closes_within_a_frame(void **state)
 {
 	struct bed *bed = *state;
@@ -774,6 +812,7 @@ int main(void)
 		NET_TEST(test_peer_that_closes),
 		NET_TEST(test_peer_that_stays_away),
 		NET_TEST(test_peer_with_lengths_that_lie),
+		NET_TEST(test_peer_that_babbles),
 		NET_TEST(test_peer_that_closes_within_a_frame),
 		NET_TEST(test_peer_that_stalls),
 		cmocka_unit_test_setup_teardown(test_packet_limit, setup_packets, teardown),
