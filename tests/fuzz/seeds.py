@@ -235,6 +235,71 @@ def pmem_seeds():
                                     for at, size in ((0, 8), (8, 8), (12, 8), (3, 1), (15, 2))))
 
 
+# --- fuzz_net*.c ------------------------------------------------------------------------------
+
+(N_FRAME, N_ZEROS, N_RAW, N_RECEIVE, N_SHUT, N_CLOSE, N_ACCEPT) = range(7)
+NET_HEADER = bytes(12)
+ETHERNET = b"\xff" * 6 + b"\x52\x54\0\x12\x34\x56" + b"\x08\0"
+
+
+def net_host(act):
+    return step(HOST) + u8(act)
+
+
+def net_frame(data=ETHERNET + b"payload"):
+    return net_host(N_FRAME) + u8(len(data)) + data
+
+
+def net_seeds():
+    transport_seeds("net", u8(0))
+    buffers = offer(0, writable(0x40, 2048)) * 4 + step(NOTIFY, 0)
+    send = request(1, readable(0, NET_HEADER + ETHERNET + b"payload"))
+    split = request(1, readable(0, NET_HEADER), readable(1, ETHERNET), readable(2, b"", 1486),
+                    flags=INDIRECT)
+    receive = net_host(N_RECEIVE) + u16(60000)
+    big = request(1, readable(0, NET_HEADER), u8(0, 1) + u16(60000))
+    mergeable_refused = 1 << 15
+    seed("net", "both-ways", u8(0), start(), buffers, send, net_frame(), receive, split, receive,
+         net_frame(), net_host(N_ZEROS), u16(1500))
+    seed("net", "merged", u8(0), start(), offer(0, writable(0x40, 256)) * 16, step(NOTIFY, 0),
+         net_host(N_ZEROS), u16(1500), net_host(N_ZEROS), u16(3000), buffers)
+    seed("net", "not-merged", u8(0), start(mergeable_refused), buffers, net_frame(),
+         net_host(N_ZEROS), u16(5000), buffers, net_frame())
+    seed("net", "no-buffers", u8(0), start(), net_frame() * 3, buffers)
+    seed("net", "peer-stalls", u8(0), start(), big * 6, receive * 8, send, receive)
+    seed("net", "peer-leaves", u8(0), start(), buffers, send, net_host(N_CLOSE), send,
+         step(TIME, 15), net_host(N_ACCEPT), net_frame(), send, receive)
+    seed("net", "peer-lies", u8(0), start(), buffers, net_host(N_RAW), u8(4), b"\xff" * 4,
+         step(TIME, 15), net_host(N_ACCEPT), net_host(N_RAW), u8(30), bytes(30), net_frame())
+    seed("net", "half-a-frame", u8(0), start(), buffers, net_host(N_RAW), u8(10),
+         b"\0\0\0\x40" + b"half..", net_host(N_SHUT), u8(1))
+    seed("net", "limited", u8(1), start(), buffers, send * 4, net_frame() * 4, step(TIME, 14),
+         receive, step(TIME, 14), receive)
+    seed("net", "bad-header", u8(0), start(),
+         request(1, readable(0, struct.pack("<BBHHHHH", 1, 1, 54, 1448, 34, 16, 0) + ETHERNET)))
+    seed("net", "short", u8(0), start(), request(1, readable(0, NET_HEADER + b"short")))
+    seed("net", "small-buffer", u8(0), start(), offer(0, writable(0, 11)), step(NOTIFY, 0))
+
+    def framed(data):
+        return struct.pack(">I", len(data)) + data
+
+    frames = framed(ETHERNET) + framed(b"short") + framed(b"") + framed(ETHERNET + b"x" * 99)
+    seed("net_framing", "whole", pieces(frames, 254))
+    seed("net_framing", "bytes", pieces(frames, 1))
+    seed("net_framing", "sevens", pieces(frames * 3, 7))
+    seed("net_framing", "largest", pieces(struct.pack(">I", 65553), 4), u8(255, 7) * 4,
+         pieces(frames, 50))
+    seed("net_framing", "too-large", pieces(struct.pack(">I", 65554), 4), u8(255, 7) * 4)
+    seed("net_framing", "zeros", u8(255, 0) * 4, pieces(frames, 50))
+    features = struct.pack("<Q", 1 << 0 | 1 << 11 | 1 << 12)
+    for name, fields in (("plain", (0, 0, 0, 0, 0, 0, 0)), ("checksum", (1, 0, 0, 0, 34, 16, 0)),
+                         ("tso4", (1, 1, 54, 1448, 34, 16, 0)),
+                         ("tso6", (1, 4, 74, 1428, 54, 16, 0)),
+                         ("outside", (1, 0, 0, 0, 65000, 65000, 0)),
+                         ("small", (1, 1, 54, 7, 34, 16, 0))):
+        seed("net_header", name, struct.pack("<BBHHHHH", *fields), u32(9000), features)
+
+
 # --- fuzz_vsock.c -----------------------------------------------------------------------------
 
 RX, TX, EVENT = range(3)
@@ -487,7 +552,8 @@ def registers_seeds():
 
 
 def main():
-    for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, vsock_seeds, wire_seeds, agent_seeds,
+    for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
+                 wire_seeds, agent_seeds,
                  display_seeds, loader_seeds, registers_seeds):
         make()
     there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
