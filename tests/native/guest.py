@@ -3,6 +3,7 @@
 guest.py - what the guest finds: boot data, exits, memory, devices, interrupts.
 """
 import os
+import resource
 import struct
 
 from vmm import GUEST, expect, words
@@ -127,6 +128,17 @@ def test_disk_read_only(bed):
         expect(file.read() == disk_content(), "the file has changed")
 
 
+def test_disk_beyond_the_file_size_limit(bed):
+    """An error of that write, where the kernel would end the process by a signal."""
+    disk = bed.write("disk", disk_content())
+    vmm = bed.start("disk", "--disk", disk, "--paused", append="mode=limited")
+    control = vmm.control()
+    resource.prlimit(vmm.process.pid, resource.RLIMIT_FSIZE, (8 * 512, 8 * 512))
+    control.ok("resume")
+    vmm.passes()
+    expect("disk0: a write failed: File too large" in vmm.stderr(), vmm.stderr())
+
+
 def test_disk_is_for_one(bed):
     disk = bed.write("disk", disk_content())
     shared = bed.write("shared", disk_content())
@@ -211,7 +223,7 @@ TESTS = [
     test_hello, test_second_cpu_waits, test_boot_data, test_memory_map_of_5_gib, test_ports_float,
     test_unknown_mmio_floats, test_exits_are_counted, test_all_ram_512_mib,
     test_ram_around_the_hole, test_virtio_registers, test_no_image_no_pmem, test_rng,
-    test_disk, test_disk_read_only, test_disk_is_for_one,
+    test_disk, test_disk_read_only, test_disk_beyond_the_file_size_limit, test_disk_is_for_one,
     test_broken_rules_need_a_reset, test_storm_of_requests, test_interrupt_routes, test_image_is_read_only,
     test_image_above_all_ram, test_image_is_shared, test_generations_differ,
 ]

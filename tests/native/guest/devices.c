@@ -295,12 +295,16 @@ static uint8_t disk_ask(struct virtio *disk, uint32_t type, uint64_t sector, uin
 	return *(volatile uint8_t *)&disk_status;
 }
 
-/* Each sector of the file begins with its number; what is written comes back and stays. */
+/*
+ * Each sector of the file begins with its number; what is written comes back and stays. With
+ * mode=ro nothing can be changed, with mode=limited nothing written.
+ */
 static void run_disk(const struct boot_params *bp, const char *cmdline)
 {
 	struct virtio disk;
 	char mode[8];
 	bool writable = !word_value(cmdline, "mode", mode, sizeof(mode));
+	bool discards = writable || !streq(mode, "ro");
 
 	(void)bp;
 	if (!virtio_find(DEVICE_BLK, &disk)) {
@@ -331,7 +335,7 @@ static void run_disk(const struct boot_params *bp, const char *cmdline)
 	print((const char *)disk_data);
 	print("\n");
 	memcpy(disk_data, &(uint64_t[2]){ 20, 8 }, 16);
-	check(disk_ask(&disk, DISK_DISCARD, 0, 16) == (writable ? 0 : 1), "sectors are discarded");
+	check(disk_ask(&disk, DISK_DISCARD, 0, 16) == (discards ? 0 : 1), "sectors are discarded");
 
 	/* A header alone: there is no byte for an answer. */
 	const struct vring_desc header = { (uintptr_t)&disk_header, sizeof(disk_header), 0, 0 };
