@@ -9,7 +9,7 @@ least one, and the limit of their rate holds.
 import re
 import typing
 
-RNG, VSOCK, PMEM, BLK, BALLOON = "rng", "vsock", "pmem", "blk", "balloon"
+RNG, VSOCK, PMEM, BLK, BALLOON, NET = "rng", "vsock", "pmem", "blk", "balloon", "net"
 
 
 class Case(typing.NamedTuple):
@@ -67,6 +67,8 @@ NOT_RAM = "balloon: B1: a page that isn't RAM"
 NOT_PAGES = "balloon: B2: a report of what isn't whole pages of RAM"
 NO_HEADER = "vsock: packet without a whole header dropped"
 REFUSED = r"vsock: packet of type %s, length %s refused"
+NO_RECEIVING = "receive buffer that is readable, or too small for the header"
+LINK_DOWN = r"net: /.*: %s; the link is down"
 ANY_RING_RULE = r"rng queue 0: Q[0-9]: .*"
 
 
@@ -76,6 +78,10 @@ def stranger(source, destination):
 
 def refused(kind, length):
     return warns(VSOCK, REFUSED % (kind, length))
+
+
+def net(rule):
+    return resets(NET, f"net: {rule}")
 
 
 SILENT = {"says": None, "device": "", "storm": False, "loud": False}
@@ -450,6 +456,49 @@ TABLE = [
         "vsock_broken_while_streams_run": tx(INDEX),
         "vsock_reset_while_streams_run": SILENT,
         "vsock_event_queue_kicked": SILENT,
+    }),
+    ("devices", "net: bad vnet header", {
+        "net_header_alone": net("N1: frame too short or too long"),
+        "net_header_short": net("N1: frame too short or too long"),
+        "net_header_in_pieces": SILENT,
+        "net_checksum_not_negotiated": net("N2: checksum to be filled in, not negotiated"),
+        "net_checksum_outside": net("N2: checksum to be filled in, not negotiated"),
+        "net_header_garbage": SILENT,
+    }),
+    ("devices", "net: oversized frame", {
+        "net_frame_too_short": net("N1: frame too short or too long"),
+        "net_frame_too_long": net("N1: frame too short or too long"),
+        "net_frame_huge": net("N1: frame too short or too long"),
+        "net_frame_largest": SILENT,
+        "net_frame_writable": net("writable buffer in a transmitted frame"),
+        "net_frame_many_times": SILENT,
+    }),
+    ("devices", "net: TSO lies", {
+        "net_segments_not_negotiated": net("N3: segmentation of a type not negotiated"),
+        "net_segments_of_one_byte": net("N2: checksum to be filled in, not negotiated"),
+        "net_segments_of_no_type": net("N3: segmentation of a type not negotiated"),
+        "net_offloads_not_offered": SILENT,
+    }),
+    ("devices", "net: RX starvation", {
+        "net_no_buffers": SILENT,
+        "net_too_few_buffers": SILENT,
+        "net_buffers_too_small": warns(NET, "net: frame of 20000 bytes dropped, as all receive "
+                                            "buffers together are smaller"),
+        "net_buffer_offered_twice": SILENT,
+        "net_buffer_without_header": net(NO_RECEIVING),
+        "net_buffer_readable": net(NO_RECEIVING),
+        "net_reset_storm": warns(NET, LINK_DOWN % "the peer has closed"),
+    }),
+    ("devices", "net: stream peer that stalls, closes, or sends a length of 4 GiB", {
+        "net_peer_closes": warns(NET, LINK_DOWN % "the peer has closed"),
+        "net_peer_closes_within_a_frame": warns(NET, LINK_DOWN % "the peer has closed"),
+        "net_peer_says_4_gib": warns(NET, LINK_DOWN % "a frame of more bytes than frames have"),
+        "net_peer_says_one_too_many": warns(NET,
+                                            LINK_DOWN % "a frame of more bytes than frames have"),
+        "net_peer_sends_runts": SILENT,
+        "net_peer_sends_byte_by_byte": SILENT,
+        "net_peer_stalls": SILENT,
+        "net_reset_while_stalled": SILENT,
     }),
     ("devices", "IOAPIC: pin out of range, reserved bits, storm", {
         "ioapic_pin_out_of_range": SILENT,

@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "native"))
 
 from cases import CASES  # noqa: E402
+from net_peer import NetPeer  # noqa: E402
 from peers import Peers  # noqa: E402
 from vmm import BUILD, VMM, Bed, Failure, await_true, expect, kvm_problem, words  # noqa: E402
 
@@ -67,7 +68,8 @@ class Machine:
         self.cases = cases
         self.begun = time.monotonic()
         self.peers = Peers(bed.path("vsock"))
-        self.connects = 0
+        self.net_peer = NetPeer(bed.path("net"))
+        self.connects = self.resumes = 0
         self.console = b""
         image = bed.write("image", bytes(IMAGE_SIZE))
         self.unread = cases[0].setting == "unread"
@@ -79,6 +81,7 @@ class Machine:
         disks = [bed.write(name, bytes(DISK_SIZE)) for name in ("disk", "disk-ro")]
         self.vmm = bed.start("hostile", "--image", image, "--disk", disks[0], "--disk",
                              disks[1] + ",ro", "--vsock", bed.path("vsock"),
+                             "--net", "stream:" + bed.path("net"),
                              append="cases=" + ",".join(case.name for case in cases),
                              kernel=GUEST, stdout=pipe[1], **SETTINGS[cases[0].setting])
         if self.unread:
@@ -95,6 +98,9 @@ class Machine:
         for port in asked[self.connects:]:
             self.peers.connect(port)
         self.connects = len(asked)
+        if self.text().count("net: resume\n") > self.resumes:
+            self.resumes += 1
+            self.net_peer.resume()
         return "guest: " in self.text() or self.vmm.process.poll() is not None
 
     def drain(self):
@@ -132,15 +138,16 @@ class Machine:
 
     def close(self):
         self.peers.stop()
+        self.net_peer.stop()
         if self.unread:
             os.close(self.pipe)
 
     def log(self):
-        """The VMM's complaints, without the line about its end."""
-        lines = [line.removeprefix("cloche-vmm: warning: ")
-                 for line in self.vmm.stderr().splitlines()]
+        """The VMM's complaints, without the line about its end and others that aren't any."""
+        lines = self.vmm.stderr().splitlines()
         expect(lines and lines.pop().startswith(ENDED), "the VMM didn't say why it ended")
-        return lines
+        return [line.removeprefix("cloche-vmm: warning: ") for line in lines
+                if not line.startswith("cloche-vmm: info: ")]
 
 
 def judge_storm(case, lines, seconds):

@@ -104,6 +104,7 @@ void serve(unsigned id);
 /* Parts of it. */
 void serve_blk(struct dev *dev);
 void serve_balloon(struct dev *dev);
+void serve_net(struct dev *dev);
 
 /* --- the cases --- */
 
@@ -140,7 +141,7 @@ struct hostile_case {
 	}
 
 extern const struct hostile_case ring_cases[], queue_cases[], race_cases[], transport_cases[],
-	life_cases[], small_cases[], vsock_cases[], blk_cases[], balloon_cases[],
+	life_cases[], small_cases[], vsock_cases[], blk_cases[], balloon_cases[], net_cases[],
 	storm_cases[]; /* each ends with a NULL name */
 
 /* Buffers of the cases. */

@@ -71,7 +71,7 @@ void serve(unsigned id)
 	} services[] = {
 		{ DEVICE_RNG, serve_rng },         { DEVICE_PMEM, serve_pmem },
 		{ DEVICE_VSOCK, serve_vsock },     { DEVICE_BLK, serve_blk },
-		{ DEVICE_BALLOON, serve_balloon },
+		{ DEVICE_BALLOON, serve_balloon }, { DEVICE_NET, serve_net },
 	};
 	struct dev dev;
 
