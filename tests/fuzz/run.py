@@ -15,9 +15,11 @@ import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HANG = 25        # seconds that one input may take
@@ -31,6 +33,16 @@ SANITIZERS = {
 STATISTIC = re.compile(r"^stat::(\w+):\s+(\d+)$", re.M)
 COVERAGE = re.compile(r"\bcov: (\d+) ft: (\d+)")
 HEADINGS = ("target", "executions", "exec/s", "cov", "ft", "new units", "findings")
+
+children = set()  # targets that run
+stopping = threading.Event()
+
+
+def stop(*_):
+    """Ends what runs, so that nothing stays behind; main() sees to the rest."""
+    stopping.set()
+    for child in list(children):
+        child.terminate()
 
 
 class Result:
@@ -72,7 +84,7 @@ def fuzz(name, options):
                                    os.path.join(HERE, "regressions", name))
              if os.path.isdir(folder)]
     with tempfile.TemporaryDirectory(prefix="cloche-fuzz-") as scratch, open(log, "wb") as output:
-        status = subprocess.call(
+        child = subprocess.Popen(
             [os.path.abspath(os.path.join(options.programs, name)),
              f"-max_total_time={options.seconds}", f"-timeout={HANG}",
              f"-rss_limit_mb={MEMORY}", f"-max_len={INPUT_MAX}", "-print_final_stats=1",
@@ -80,6 +92,11 @@ def fuzz(name, options):
              os.path.abspath(corpus), *known],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             env=dict(os.environ, TMPDIR=scratch, **SANITIZERS))
+        children.add(child)
+        if stopping.is_set():
+            child.terminate()
+        status = child.wait()
+        children.remove(child)
     return Result(name, status, log, keep(name, crashes))
 
 
@@ -130,9 +147,13 @@ def main():
     if unknown:
         parser.error(f"no target '{unknown[0]}'; there are: {' '.join(there)}")
     names = options.target or there
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(lambda name: fuzz(name, options), names))
 
+    if stopping.is_set():
+        return 1
     print_table(result.row() for result in results)
     failed = [result for result in results if not result.ok]
     for result in failed:
