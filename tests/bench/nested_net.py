@@ -13,9 +13,9 @@ from guests import INSIDE, STAGE_LIMIT_S, GuestFailed
 BOTH = "net.tap_vs_qemu"
 TO_HOST, TO_GUEST = f"{BOTH}.to_host", f"{BOTH}.to_guest"
 IDS = (BOTH, TO_HOST, TO_GUEST)
-ROUNDS = 12
+ROUNDS = 24
 PORT = 9000
-BYTES = 64 << 20
+BYTES = 16 << 20
 MIB = 1 << 20
 TAPS = ("bench0", "bench1")
 MASK = "255.255.255.0"

@@ -120,6 +120,9 @@ void virtio_device_config_changed(struct virtio_device *dev);
 /* Sends a used-buffer interrupt for @queue if the driver wants one. */
 void virtio_device_signal(struct virtio_device *dev, unsigned queue);
 
+/* The same for all queues at once: one interrupt, however many of them are due one. */
+void virtio_device_signal_all(struct virtio_device *dev);
+
 /*
  * Has .notified called for @queue once more, after all else that waits on the I/O thread: for a
  * device whose turn ended at VIRTIO_TURN_MAX with work left.

@@ -107,6 +107,16 @@ void virtio_device_signal(struct virtio_device *dev, unsigned queue)
 		raise(dev, INTERRUPT_USED);
 }
 
+void virtio_device_signal_all(struct virtio_device *dev)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < dev->ops->queue_count; i++)
+		wanted |= virtqueue_wants_interrupt(&dev->queues[i]);
+	if (wanted)
+		raise(dev, INTERRUPT_USED);
+}
+
 void virtio_device_again(struct virtio_device *dev, unsigned queue)
 {
 	uint64_t one = 1;
