@@ -197,7 +197,7 @@ check-agent: ## the guest's agent as a process of this host, with Xvfb and Chrom
 check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/setup build images testbed check
 	@$(MAKE) --no-print-directory all images $(INSIDE_PROGRAMS)
-	@scripts/build-testbed
+	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 2500 $(E2E_TESTS)
 
 .PHONY: check
@@ -205,7 +205,7 @@ check: ## everything: units, native bed, the agent, 20 s of each fuzz target, en
 	@scripts/setup build images testbed check agent fuzz
 	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
-	@scripts/build-testbed
+	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 2500 $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
 		$(AGENT_TESTS) '$(FUZZ_RUN) 20' $(E2E_TESTS)
 
