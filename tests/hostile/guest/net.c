@@ -43,9 +43,9 @@ static bool link_up(const struct dev *dev)
 
 static void offer_rx(unsigned count, uint32_t size)
 {
-	for (uint16_t i = 0; i < count; i++) {
-		queue_describe(&rx, i, rx_memory[i], size, DESC_WRITE, 0);
-		queue_publish(&rx, i);
+	for (unsigned i = 0; i < count; i++) {
+		queue_describe(&rx, (uint16_t)i, rx_memory[i], size, DESC_WRITE, 0);
+		queue_publish(&rx, (uint16_t)i);
 	}
 	queue_kick(&rx);
 }
