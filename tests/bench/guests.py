@@ -32,16 +32,22 @@ class GuestFailed(Exception):
 
 
 def own_memory(pid, memory_mib, image):
-    """Private bytes of a process outside guest RAM and the root image's mapping."""
-    total, counted = 0, True
+    """
+    Private bytes of a process outside guest RAM and the root image's mapping. Guest RAM is what is as
+    large as it; where its parts have different advice, it is what core dumps leave out (smaps: dd).
+    """
+    total, size, private, is_image = 0, 0, 0, False
     for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
         words = line.split()
         if not words[0].endswith(":"):
             start, end = (int(part, 16) for part in words[0].split("-"))
+            size, private = end - start, 0
             is_image = len(words) > 5 and words[5] == image
-            counted = end - start < memory_mib << 20 and not is_image
-        elif counted and words[0] in ("Private_Clean:", "Private_Dirty:"):
-            total += int(words[1]) << 10
+        elif words[0] in ("Private_Clean:", "Private_Dirty:"):
+            private += int(words[1]) << 10
+        elif words[0] == "VmFlags:":  # the last line of a mapping
+            if size < memory_mib << 20 and "dd" not in words and not is_image:
+                total += private
     return total
 
 
