@@ -94,11 +94,11 @@ BENCHMARKS = [
     Benchmark("net.tap_vs_qemu.to_guest",
               "of these, the guest's receiving", "nested", "MiB/s", "the same under QEMU", "", None),
     Benchmark("vsock.throughput_vs_vhost",
-              "one stream guest to host, then host to guest, 16 MiB each; 1 CPU",
+              "one stream guest to host, then host to guest, 16 MiB each; 1 CPU, no page reporting",
               "nested", "MiB/s", "QEMU's microvm with vhost-vsock, same guest",
               "ratio >= 0.8", None),
     Benchmark("vsock.rtt_vs_vhost",
-              "64 bytes from guest to host and back, 1 CPU",
+              "64 bytes from guest to host and back; 1 CPU, no page reporting",
               "nested", "us", "QEMU's microvm with vhost-vsock, same guest",
               "ratio <= 1.25", None),
 ]
