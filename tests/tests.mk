@@ -138,7 +138,7 @@ $(B)/tests/native-guest: tests/native/guest/guest.ld $(NATIVE_GUEST_OBJ)
 
 # The hostile guest stands on the same runtime.
 HOSTILE_GUEST_SRC := main.c driver.c serve.c stream.c rings.c queues.c races.c transport.c life.c \
-                     small.c vsock.c blk.c balloon.c net.c storms.c
+                     small.c vsock.c blk.c balloon.c net.c tap.c storms.c
 HOSTILE_GUEST_OBJ := $(HOSTILE_GUEST_SRC:%.c=$(B)/obj/tests/hostile/guest/%.o) \
                      $(patsubst %,$(B)/obj/tests/native/guest/%.o,start runtime)
 

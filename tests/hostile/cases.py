@@ -39,6 +39,10 @@ def tx(rule):
     return resets(VSOCK, f"vsock queue 1: {rule}")
 
 
+def tap(rule):
+    return {**net(rule), "setting": "tap"}
+
+
 def warns(device, text):
     return said(device, text)
 
@@ -86,6 +90,7 @@ def net(rule):
 
 SILENT = {"says": None, "device": "", "storm": False, "loud": False}
 
+TAP = {**SILENT, "setting": "tap"}
 ENDLESS = {**SILENT, "setting": "endless"}
 
 # section, item of the list of what must be survived, and its cases
@@ -478,6 +483,14 @@ TABLE = [
         "net_segments_of_one_byte": net("N2: checksum to be filled in, not negotiated"),
         "net_segments_of_no_type": net("N3: segmentation of a type not negotiated"),
         "net_offloads_not_offered": SILENT,
+        "tap_segments_good": TAP,
+        "tap_segments_of_garbage": TAP,
+        "tap_segments_of_one_byte": tap("N3: segments too small"),
+        "tap_segments_without_checksum": tap("N3: segmentation without a checksum to be filled in"),
+        "tap_segments_headers_beyond": tap("N3: headers beyond the frame"),
+        "tap_segments_of_no_type": tap("N3: segmentation of a type not negotiated"),
+        "tap_checksum_outside": tap("N2: checksum outside the frame"),
+        "tap_checksum_before": tap("N2: checksum outside the frame"),
     }),
     ("devices", "net: RX starvation", {
         "net_no_buffers": SILENT,

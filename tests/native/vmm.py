@@ -128,7 +128,7 @@ class Control:
 class Vmm:
     """One running cloche-vmm with a test guest, its console, control socket and report."""
 
-    def __init__(self, bed, arguments, stdout):
+    def __init__(self, bed, arguments, stdout, pass_fds=()):
         self.dir = tempfile.mkdtemp(dir=bed.dir, prefix="vmm-")
         self.control_path = self.path("control.sock")
         self.stderr_file = open(self.path("stderr"), "w+b")
@@ -136,7 +136,7 @@ class Vmm:
         if stdout is None:
             command += ["--console", self.path("console")]
         self.process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL,
-                                        stdout=stdout or subprocess.DEVNULL,
+                                        stdout=stdout or subprocess.DEVNULL, pass_fds=pass_fds,
                                         stderr=self.stderr_file)
 
     def path(self, name):
@@ -230,10 +230,11 @@ class Bed:
             file.write(data)
         return self.path(name)
 
-    def start(self, test, *arguments, append="", memory="64M", stdout=None, kernel=GUEST):
+    def start(self, test, *arguments, append="", memory="64M", stdout=None, kernel=GUEST,
+              pass_fds=()):
         """A VMM whose guest runs @test."""
         vmm = Vmm(self, ["--kernel", kernel, "--memory", memory, "--append", f"test={test} {append}",
-                         *arguments], stdout)
+                         *arguments], stdout, pass_fds)
         self.vmms.append(vmm)
         return vmm
 

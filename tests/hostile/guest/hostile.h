@@ -142,7 +142,7 @@ struct hostile_case {
 
 extern const struct hostile_case ring_cases[], queue_cases[], race_cases[], transport_cases[],
 	life_cases[], small_cases[], vsock_cases[], blk_cases[], balloon_cases[], net_cases[],
-	storm_cases[]; /* each ends with a NULL name */
+	tap_cases[], storm_cases[]; /* each ends with a NULL name */
 
 /* Buffers of the cases. */
 extern uint8_t buffer[PAGE], canary[PAGE];

@@ -14,8 +14,8 @@ uint8_t canary[PAGE] __attribute__((aligned(PAGE)));
 struct vring_desc indirect_table[QUEUE_MAX + 1] __attribute__((aligned(PAGE)));
 
 static const struct hostile_case *const tables[] = {
-	ring_cases,  queue_cases, race_cases,    transport_cases, life_cases,  small_cases,
-	vsock_cases, blk_cases,   balloon_cases, net_cases,       storm_cases,
+	ring_cases,  queue_cases, race_cases,    transport_cases, life_cases, small_cases,
+	vsock_cases, blk_cases,   balloon_cases, net_cases,       tap_cases,  storm_cases,
 };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
