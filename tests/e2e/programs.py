@@ -165,9 +165,9 @@ class Session:
     def path(self, file):
         return os.path.join(self.folder, file)
 
-    def start(self, *options, status=0, timeout=PATIENCE):
+    def start(self, *options, status=0, timeout=PATIENCE, **more):
         return cloche("--json", "run", self.name, "--timeout", timeout, *options, status=status,
-                      limit=timeout + 60)
+                      limit=timeout + 60, **more)
 
     def control(self):
         return Control(self.path("control.sock"))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A network card: a tap in a namespace, passt, limits, and what happens when the other end goes."""
+import fcntl
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +16,9 @@ from programs import Session, run
 from harness import PATIENCE, check, contains, equal, test, wait_until
 
 MIB = 1 << 20
+# linux/if_tun.h
+TUNSETIFF = 0x400454ca
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 2, 0x1000, 0x4000
 TAP_HOST, TAP_GUEST = "10.77.0.1", "10.77.0.2"
 
 
@@ -175,6 +180,70 @@ def net_passt_reaches_the_world():
         finally:
             session.kill()
         wait_until(lambda: not passt_processes(), "the end of passt")
+
+
+@test
+def net_tap_fd_is_handed_over():
+    """A tap that we have opened: the VMM inherits it, and nothing else of ours."""
+    session = Session("handed")
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"handed0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        command("ip", "address", "add", f"{TAP_HOST}/24", "dev", "handed0")
+        command("ip", "link", "set", "handed0", "up")
+        servers = Servers("/proc/self/ns/net", TAP_HOST, MIB)
+        try:
+            session.start("--net", f"tap-fd:{fd}", "--append",
+                          f"ip={TAP_GUEST}::{TAP_HOST}:255.255.255.0::eth0:off", pass_fds=(fd,))
+            os.close(fd)
+            fd = None
+            download(session, servers, TAP_HOST)
+            upload(session, TAP_HOST, MIB)
+        finally:
+            servers.close()
+            session.kill()
+    finally:
+        if fd is not None:
+            os.close(fd)
+    # It was ours until then, and goes with the last who has it.
+    wait_until(lambda: not os.path.exists("/sys/class/net/handed0"), "the end of the tap")
+
+
+NOBODY = 65534
+
+
+@test
+def net_without_root():
+    """Both scripts for a user who may use KVM and nothing else."""
+    mode = os.stat("/dev/kvm").st_mode & 0o777
+    folder = os.path.join(programs.RUNTIME, "nobody")
+    os.mkdir(folder, 0o700)
+    os.chown(folder, NOBODY, NOBODY)
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": [],
+            "env": {"XDG_RUNTIME_DIR": folder, "HOME": folder}}
+    os.chmod("/dev/kvm", 0o666)
+    os.chmod("/dev/net/tun", 0o666)
+    try:
+        with Outside(MIB) as world:
+            for name, address in (("net-passt", net_world.SERVER), ("net-tap", TAP_HOST)):
+                result = run([os.path.join(programs.TREE, "scripts", name), "mine"], **user)
+                equal(result.status, 0, f"the status of {name} ({result})")
+                servers = world.servers
+                try:
+                    if name == "net-tap":
+                        with open(os.path.join(folder, "cloche/mine/session.json"), "rb") as file:
+                            pid = json.load(file)["pid"]
+                        servers = Servers(f"/proc/{pid}/ns/net", address, MIB)
+                    out = run([programs.CLOCHE, "exec", "mine", "--", "perl", "-e", CLIENT, address,
+                               str(SEND), "0"], **user).out.decode()
+                    equal(out.split()[0], servers.hash, f"the hash of what came through {name}")
+                finally:
+                    if servers != world.servers:
+                        servers.close()
+                    run([programs.CLOCHE, "kill", "mine"], **user)
+    finally:
+        os.chmod("/dev/kvm", mode)
+    wait_until(lambda: not passt_processes(), "the end of passt")
 
 
 @test

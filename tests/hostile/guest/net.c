@@ -41,7 +41,7 @@ static bool link_up(const struct dev *dev)
 	return mmio_read(dev->base + CONFIG_STATUS, 2) & 1;
 }
 
-static void offer_rx(unsigned count, uint32_t size)
+static void offer_rx(uint16_t count, uint32_t size)
 {
 	for (unsigned i = 0; i < count; i++) {
 		queue_describe(&rx, (uint16_t)i, rx_memory[i], size, DESC_WRITE, 0);
@@ -50,7 +50,7 @@ static void offer_rx(unsigned count, uint32_t size)
 	queue_kick(&rx);
 }
 
-static void start(struct dev *dev, unsigned rx_count, uint32_t rx_size)
+static void start(struct dev *dev, uint16_t rx_count, uint32_t rx_size)
 {
 	dev_negotiate(dev, F_MRG_RXBUF);
 	queue_start(&rx, dev, RX, 64);
