@@ -38,7 +38,7 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
                display/screenshot.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
-           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/agent.c vmm/agent_event.c \
+           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c vmm/agent.c vmm/agent_event.c \
            vmm/screen.c vmm/screen_pages.c vmm/report.c vmm/probe.c vmm/status.c vmm/options_net.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \

@@ -25,7 +25,7 @@ typedef void screen_done(void *arg, json_t *reply, int fd);
 /* 0 or -errno; *out_screen is owned by the caller. */
 int screen_create(struct vm *vm, struct screen **out_screen);
 
-/* Waits for the display thread; open requests end with PROTO_ERR_GONE. Takes NULL. */
+/* Waits for the display thread: whoever waits for a picture still gets it. Takes NULL. */
 void screen_destroy(struct screen *screen);
 
 /* Asks the agent where the framebuffer is; what it says is checked before it is used. */

@@ -464,6 +464,32 @@ static void test_agent_and_screen(void **state)
 	json_decref(reply);
 }
 
+/* JSON of a line's length at most may be longer as it is written here: 1e5 comes as 100000.0. */
+static void test_an_answer_that_fits_no_line(void **state)
+{
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	say(bed, 0, "{\"id\":6,\"verb\":\"agent\",\"request\":{\"verb\":\"exec\"}}");
+	json_t *numbers = json_array();
+	for (unsigned i = 0; i < 10000; i++)
+		json_array_append_new(numbers, json_real(100000));
+	json_t *reply = json_pack("{s:b,s:o}", "ok", 1, "numbers", numbers);
+	machine.agent_done(machine.done_arg, reply, "out", 3);
+	json_decref(reply);
+
+	json_t *heard_reply = heard(bed, 0);
+	const json_t *error = json_object_get(heard_reply, "error");
+	assert_int_equal(number(heard_reply, "id"), 6);
+	assert_false(json_is_true(json_object_get(heard_reply, "ok")));
+	assert_string_equal(json_string_value(json_object_get(error, "code")), "too_large");
+	assert_null(json_object_get(heard_reply, "blob"));
+	json_decref(heard_reply);
+	/* The client is still served. */
+	say(bed, 0, "{\"id\":7,\"verb\":\"pause\"}");
+	json_decref(granted(bed, 0));
+}
+
 static void test_client_leaves_before_its_answer(void **state)
 {
 	struct bed *bed = *state;
@@ -683,6 +709,7 @@ int main(void)
 		CONTROL_TEST(test_wait),
 		CONTROL_TEST(test_wait_in_vain),
 		CONTROL_TEST(test_agent_and_screen),
+		CONTROL_TEST(test_an_answer_that_fits_no_line),
 		CONTROL_TEST(test_client_leaves_before_its_answer),
 		CONTROL_TEST(test_balloon),
 		CONTROL_TEST(test_too_much_under_way),

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control_client.h - what control.c (clients, requests in, replies out) and control_verbs.c (what
+ * the requests do) know of each other. Nobody else includes it.
+ */
+#ifndef CLOCHE_VMM_CONTROL_CLIENT_H
+#define CLOCHE_VMM_CONTROL_CLIENT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "lib/listener.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/wire.h"
+#include "vmm/control.h"
+
+struct pending; /* control_verbs.c */
+
+struct client {
+	struct control *control;
+	uint64_t number; /* 0: free slot; never used twice */
+	struct wire_conn conn;
+	struct loop_watch watch;
+	unsigned pending;
+};
+
+struct control {
+	struct vm *vm;
+	char *path; /* owned */
+	struct listener listener;
+	uint64_t next_number;
+	struct client clients[CONTROL_CLIENTS_MAX];
+	struct pending *waiting; /* owned: "wait" */
+	struct pending *asking;  /* owned: "balloon", for statistics */
+	json_t *deaths;          /* owned array */
+	struct log_limit complaints;
+};
+
+/* NULL: it has gone. Valid until the loop runs on. */
+struct client *control_find_client(struct control *control, uint64_t number);
+
+/*
+ * Sends @reply, which is owned here, with a copy of @blob and of @fd (-1: none). A client that can't
+ * take it is closed; for NULL or one that was closed it is dropped.
+ */
+void control_answer(struct client *client, json_t *reply, const void *blob, size_t blob_size,
+                    int fd);
+
+/* Answers with an error: @code is one of proto.h's. */
+void control_refuse(struct client *client, json_int_t id, const char *code, const char *message);
+
+/* Does what @verb asks for, and answers now or later. False: there is no such verb. */
+bool control_run_verb(struct client *client, const char *verb, json_int_t id,
+                      const struct wire_message *message);
+
+/* The session ends: whoever still waits is answered. */
+void control_end_waits(struct control *control);
+
+#endif
