@@ -31,15 +31,16 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 # --- sources ---------------------------------------------------------------------------------
 
-LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c lib/listener.c \
-           lib/token_bucket.c
+LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c \
+           lib/listener.c lib/thread.c lib/token_bucket.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
                display/screenshot.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
-           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c vmm/agent.c vmm/agent_event.c \
-           vmm/screen.c vmm/screen_pages.c vmm/report.c vmm/probe.c vmm/status.c vmm/options_net.c \
+           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
+           vmm/agent.c vmm/agent_event.c vmm/screen.c vmm/screen_pages.c vmm/report.c vmm/probe.c \
+           vmm/status.c vmm/options_net.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \
            vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \

@@ -14,6 +14,7 @@ unit_test_lib_listener_SRC :=
 unit_test_lib_log_SRC :=
 unit_test_lib_loop_SRC :=
 unit_test_lib_sock_SRC :=
+unit_test_lib_thread_SRC :=
 unit_test_lib_token_bucket_SRC :=
 unit_test_lib_wire_conn_SRC :=
 unit_test_lib_wire_conn_WRAP := recvmsg sendmsg

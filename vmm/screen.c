@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/proto.h"
+#include "lib/thread.h"
 #include "lib/wire.h"
 #include "vmm/agent.h"
 #include "vmm/control.h"
@@ -241,16 +241,10 @@ static void on_done(struct loop_watch *watch, uint32_t events)
 		deliver_finished(screen);
 }
 
-/* Signals are the main thread's. */
 static int start_thread(struct screen *screen)
 {
-	sigset_t all, old;
-
 	join(screen);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int ret = -pthread_create(&screen->thread, NULL, display_main, screen);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int ret = thread_start(&screen->thread, "display", 0, display_main, screen);
 	screen->joinable = ret == 0;
 	return ret;
 }

@@ -22,6 +22,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/thread.h"
 
 #define SIG_KICK SIGUSR1
 
@@ -252,20 +253,17 @@ static void *vcpu_main(void *arg)
 
 int vcpu_group_start(struct vcpu_group *group, bool paused, struct error *err)
 {
-	sigset_t all, old;
+	char name[16];
 	int ret = 0;
 
 	group->pause_wanted = paused;
 	atomic_store(&group->kicked, paused);
-	/* Only the kick reaches a vCPU thread; every other signal is the main thread's. */
-	sigfillset(&all);
-	sigdelset(&all, SIG_KICK);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned i = 0; i < group->count && ret == 0; i++) {
-		ret = -pthread_create(&group->cpus[i].thread, NULL, vcpu_main, &group->cpus[i]);
+		snprintf(name, sizeof(name), "vcpu %u", i);
+		ret = thread_start(&group->cpus[i].thread, name, SIG_KICK, vcpu_main,
+		                   &group->cpus[i]);
 		group->cpus[i].started = ret == 0;
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret)
 		return error_set(err, ret, "cannot start a vCPU thread: %s", strerror(-ret));
 	return 0;

@@ -3,13 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
-
-#define THREAD_NAME_MAX 15 /* pthread_setname_np(3) */
+#include "lib/thread.h"
 
 struct worker {
 	struct loop *loop; /* owned */
@@ -47,19 +45,11 @@ struct loop *worker_loop(struct worker *worker)
 
 int worker_start(struct worker *worker, const char *name, struct error *err)
 {
-	char short_name[THREAD_NAME_MAX + 1] = { 0 };
-	sigset_t all, before;
+	int ret = thread_start(&worker->thread, name, 0, run, worker);
 
-	/* Signals are for the threads that know what to do with them; the mask is inherited. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int ret = pthread_create(&worker->thread, NULL, run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ret)
-		return error_set(err, -ret, "cannot start a thread: %s", strerror(ret));
+		return error_set(err, ret, "cannot start a thread: %s", strerror(-ret));
 	worker->started = true;
-	strncpy(short_name, name, THREAD_NAME_MAX);
-	pthread_setname_np(worker->thread, short_name);
 	return 0;
 }
 
