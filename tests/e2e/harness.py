@@ -98,7 +98,11 @@ class Runner:
         print(line, flush=True)
 
     def keep(self, case):
-        """Saves what is left of all sessions into the folder that leaves the machine."""
+        """Saves what is left of all sessions into the folder that leaves the machine; those that have
+        ended say so at once."""
+        for guest in self.guests.values():
+            if os.path.exists(guest.path("report.json")):
+                guest.tell()
         if not self.out:
             return
         folder = os.path.join(self.out, case.name)

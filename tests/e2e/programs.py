@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -221,7 +222,10 @@ class Session:
         return next((s for s in sessions if s["name"] == self.name), None)
 
     def kill(self):
-        """Ends the session, whatever its state, and forgets its process."""
+        """Ends the session, whatever its state, and forgets its process. A test that fails has it
+        tell first what it knows: its folder goes with it."""
+        if sys.exc_info()[0]:
+            self.tell()
         pid = None
         if os.path.exists(self.path("session.json")):
             pid = self.facts()["pid"]
@@ -231,6 +235,15 @@ class Session:
                 os.waitpid(pid, 0)
         except ChildProcessError:
             pass
+
+    def tell(self, lines=30):
+        """The ends of its logs onto standard error."""
+        for file in ("report.json", "vmm.log", "console.log"):
+            if not os.path.exists(self.path(file)):
+                continue
+            with open(self.path(file), encoding="utf-8", errors="replace") as log:
+                for line in log.read().splitlines()[-lines:]:
+                    print(f"  {self.name}/{file}: {line}", file=sys.stderr)
 
     def keep(self, folder):
         """Saves logs and, if there is a screen, its picture."""
