@@ -138,13 +138,14 @@ def make_result(bench, samples, yardstick):
 
 def measure_nested(benches, out):
     """One emulated machine for all of them; {id: [samples, yardstick samples]}. What was measured
-    before a failure counts, and shows as a smaller n."""
+    before a failure counts, and shows as a smaller n. Two processors, as guest and backend have on
+    a real host."""
     folder = out / "nested"
     folder.mkdir(parents=True, exist_ok=True)
     samples = folder / "samples.json"
     samples.unlink(missing_ok=True)
-    subprocess.run([TREE / "scripts/testbed", "--timeout", "3000", "python3", "tests/bench/nested.py",
-                    *(b.id for b in benches)],
+    subprocess.run([TREE / "scripts/testbed", "--timeout", "3000", "--cpus", "2", "python3",
+                    "tests/bench/nested.py", *(b.id for b in benches)],
                    env=dict(os.environ, TESTBED_OUT=str(folder)), stdout=sys.stderr, check=False)
     return json.loads(samples.read_text())
 

@@ -58,7 +58,7 @@ def shared_guests(web):
         "small": programs.Guest("small", web, "--cpus", "1", "--mem", "512M", "--size", "1024x768",
                               "--guest-root", "--kernel", programs.image("bzImage"),
                               "--page", "http://127.0.0.1:8000/?small"),
-        "wide": programs.Guest("wide", web, "--cpus", "1", "--mem", "1536M",
+        "wide": programs.Guest("wide", web, "--cpus", "4", "--mem", "1536M",
                               "--no-page-reporting"),
     }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every CPU that a guest is given comes up, and works."""
-from harness import check, equal, test
+from programs import Session, cloche
+from harness import check, equal, test, wait_until
 
 # Bound to one CPU it counts for a while, and then tells where it is and how long that took.
 WORK = r"""
@@ -38,3 +39,44 @@ def all_work(guest, cpus):
 @test(guest="main")
 def smp_2_cpus_work(guest):
     all_work(guest, 2)
+
+
+@test(guest="wide")
+def smp_4_cpus_work(guest):
+    all_work(guest, 4)
+
+
+@test(guest="wide")
+def smp_4_cpus_stop_and_go_on(guest):
+    """While four loops run, none of their CPUs does while the guest is frozen, all do afterwards."""
+    guest.shell("for n in 0 1 2 3; do (while :; do echo >> /tmp/count.$n; done) </dev/null"
+                " >/dev/null 2>&1 & taskset -p -c $n $! >/dev/null; echo $! >> /tmp/count.pids; done")
+    counts = "wc -l < /tmp/count.0; wc -l < /tmp/count.1; wc -l < /tmp/count.2; wc -l < /tmp/count.3"
+
+    def read():
+        return [int(word) for word in guest.shell(counts).split()]
+
+    try:
+        for _ in range(3):
+            first = read()
+            wait_until(lambda: all(b > a for a, b in zip(first, read())), "all four loops at work")
+            cloche("freeze", guest.name, status=0)
+            exits = guest.status()["exits"]
+            equal(guest.status()["exits"], exits, "the count of exits while frozen")
+            equal(guest.status()["state"], "paused", "the state")
+            cloche("thaw", guest.name, status=0)
+        first = read()
+        wait_until(lambda: all(b > a for a, b in zip(first, read())), "all four after the last thaw")
+    finally:
+        guest.shell("kill $(cat /tmp/count.pids); rm -f /tmp/count.*")
+
+
+@test
+def smp_8_cpus_boot():
+    session = Session("eight")
+    try:
+        session.start("--cpus", "8", "--mem", "1G")
+        all_work(session, 8)
+        equal(session.status()["cpus"], 8, "cpus")
+    finally:
+        session.kill()
