@@ -4,7 +4,7 @@ import os
 
 import programs
 from programs import cloche
-from harness import Skip, check, contains, equal, test
+from harness import PATIENCE, Skip, check, contains, equal, test
 from png import Image
 
 # As in page.html.
@@ -247,7 +247,9 @@ def actions_that_only_look(guest):
 @test(guest="main")
 def freeze_shot_thaw(guest):
     guest.open_test_page()
-    guest.settle()
+    # The browser's own bars are done later than the page; here nothing may change between two pictures.
+    cloche("wait", guest.name, "--for", "settled", "--quiet-ms", "2000", "--timeout", PATIENCE,
+           status=0)
     before = cloche("--json", "shot", guest.name, picture("before.png"), status=0).json()
     cloche("freeze", guest.name, status=0)
     try:

@@ -3,18 +3,24 @@
 from programs import Session, cloche
 from harness import check, equal, test, wait_until
 
-# Bound to one CPU it counts for a while, and then tells where it is and how long that took.
+# Bound to one CPU it counts for a while, and then tells where it is and how long that took, user and
+# system together: the kernel knows their sum exactly and each by its ticks alone.
 WORK = r"""
     my $n = 0; $n += $_ & 3 for 1 .. $ARGV[0];
     open(my $f, "<", "/proc/self/stat") or die; my @s = split " ", (<$f> =~ s/.*\)//sr);
-    print "$s[36] $s[11]\n";
+    print "$s[36] ", $s[11] + $s[12], "\n";
 """
 
 
 def busy_ticks(guest):
-    """User time of each CPU, as /proc/stat counts it."""
-    lines = guest.shell("grep ^cpu[0-9] /proc/stat").splitlines()
-    return {line.split()[0]: int(line.split()[1]) for line in lines}
+    """Time of each CPU that it wasn't idle, as /proc/stat counts it: what a tick finds it at, so that on
+    a host with few CPUs, whose ticks come with the guest's, no kind of work alone tells much."""
+    busy = {}
+    for line in guest.shell("grep ^cpu[0-9] /proc/stat").splitlines():
+        name, *ticks = line.split()
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
+        busy[name] = user + nice + system + irq + softirq + steal
+    return busy
 
 
 def all_work(guest, cpus):
@@ -33,7 +39,7 @@ def all_work(guest, cpus):
     check(all(ticks > 0 for _, ticks in rows), f"a CPU did nothing: {rows}")
     after = busy_ticks(guest)
     idle = [cpu for cpu in before if after[cpu] == before[cpu]]
-    check(not idle, f"CPUs that had no user time: {idle}")
+    check(not idle, f"CPUs that were idle: {idle}")
 
 
 @test(guest="main")
