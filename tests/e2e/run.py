@@ -70,7 +70,7 @@ def run_all(cases, folder):
     runner = Runner(os.environ.get("TESTBED_OUT"), guests)
     for name, guest in guests.items():
         # The wide one comes up when a test wants it: a third browser that starts beside two others
-        # would keep all of them, on the two processors of the test bed.
+        # would keep all of them, on the test bed's one processor.
         if name != "wide" and any(case.guest in (name, "*") for case in cases):
             guest.begin()
             # From here on the list of processes changes only by what a test does.

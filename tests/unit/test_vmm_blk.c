@@ -4,7 +4,8 @@
  *
  * The real device with its real thread over a real file; the driver is this test's. Wraps ioctl
  * (vmm_fake_kvm.h), the calls that use the file, which can fail, fall short or be held up, and the
- * clock, which goes on by a step whenever somebody looks.
+ * clock, which goes on by a step whenever somebody looks. Above 700 lines: whatever a disk is tested
+ * for needs that one bed.
  */
 #include "tests/unit/vmm_fake_kvm.h"
 

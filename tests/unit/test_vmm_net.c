@@ -4,7 +4,7 @@
  *
  * The driver speaks through rings in guest memory; the peer is the other end of a real unix socket.
  * Wraps ioctl (vmm_fake_kvm.h), clock_gettime: time passes when a test says so, and recv, for a peer
- * that sends faster than we read.
+ * that sends faster than we read. Above 700 lines: both directions need the same driver and peer.
  */
 #include "tests/unit/vmm_fake_kvm.h"
 

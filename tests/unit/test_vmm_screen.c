@@ -153,6 +153,21 @@ static void shoot(struct bed *bed)
 	screen_shoot(bed->screen, SCREENSHOT_RGB, on_shot, bed->vm.loop);
 }
 
+/* The agent announces the screen that begins at page @first, and says where it is. */
+static void attach(struct bed *bed, uint64_t first)
+{
+	screen_attach(bed->screen);
+	answer_with_screen(first);
+}
+
+/* As many pictures as may wait at once; none comes before the loop runs. */
+static void shoot_most(struct bed *bed)
+{
+	for (unsigned i = 0; i < SCREEN_SHOTS_MAX; i++)
+		shoot(bed);
+	assert_int_equal(shots.count, 0);
+}
+
 static void too_late(struct loop_timer *timer)
 {
 	(void)timer;
@@ -204,13 +219,11 @@ static void test_attach_and_shoot(void **state)
 	assert_string_equal(shots.code, "");
 	memcpy(first, shots.hash, sizeof(first));
 	/* Another screen is another picture, the first one again the same. */
-	screen_attach(bed->screen);
-	answer_with_screen(32);
+	attach(bed, 32);
 	shoot(bed);
 	wait_for_shots(bed, 2);
 	assert_string_not_equal(shots.hash, first);
-	screen_attach(bed->screen);
-	answer_with_screen(16);
+	attach(bed, 16);
 	shoot(bed);
 	wait_for_shots(bed, 3);
 	assert_string_equal(shots.hash, first);
@@ -229,8 +242,7 @@ static void test_wrong_screens(void **state)
 	shoot(bed);
 	assert_string_equal(shots.code, "not_ready");
 
-	screen_attach(bed->screen);
-	answer_with_screen(16);
+	attach(bed, 16);
 	screen_attach(bed->screen);
 	answer_with_screen(UINT64_MAX - 1);
 	assert_int_equal(machine.reached, 1);
@@ -261,13 +273,11 @@ static void test_announcements_while_pictures_are_taken(void **state)
 {
 	struct bed *bed = *state;
 
-	screen_attach(bed->screen);
-	answer_with_screen(16);
+	attach(bed, 16);
 	for (unsigned round = 0; round < 50; round++) {
 		for (unsigned i = 0; i < SCREEN_SHOTS_MAX; i++) {
 			shoot(bed);
-			screen_attach(bed->screen);
-			answer_with_screen(i % 2 ? 16 : 32);
+			attach(bed, i % 2 ? 16 : 32);
 		}
 		wait_for_shots(bed, (round + 1) * SCREEN_SHOTS_MAX);
 		assert_string_equal(shots.code, "");
@@ -278,11 +288,8 @@ static void test_too_many_shots(void **state)
 {
 	struct bed *bed = *state;
 
-	screen_attach(bed->screen);
-	answer_with_screen(16);
-	for (unsigned i = 0; i < SCREEN_SHOTS_MAX; i++)
-		shoot(bed);
-	assert_int_equal(shots.count, 0);
+	attach(bed, 16);
+	shoot_most(bed);
 	shoot(bed);
 	assert_int_equal(shots.count, 1);
 	assert_string_equal(shots.code, "busy");
@@ -295,10 +302,8 @@ static void test_end_while_pictures_are_taken(void **state)
 {
 	struct bed *bed = *state;
 
-	screen_attach(bed->screen);
-	answer_with_screen(16);
-	for (unsigned i = 0; i < SCREEN_SHOTS_MAX; i++)
-		shoot(bed);
+	attach(bed, 16);
+	shoot_most(bed);
 	screen_destroy(bed->screen);
 	assert_int_equal(shots.count, SCREEN_SHOTS_MAX);
 	assert_int_equal(screen_create(&bed->vm, &bed->screen), 0);

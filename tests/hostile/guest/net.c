@@ -409,8 +409,8 @@ static void net_peer_sends_byte_by_byte(struct dev *dev)
 	expect_frame(500);
 }
 
-/* It stops reading; frames stay in the ring and nothing else waits. All arrive in the end. */
-static void net_peer_stalls(struct dev *dev)
+/* Tells the peer to stop reading, and sends it more than a socket holds. */
+static void stall(struct dev *dev)
 {
 	start_well(dev);
 	send_frame('S', 100);
@@ -419,6 +419,12 @@ static void net_peer_stalls(struct dev *dev)
 	for (unsigned i = 0; i < 64; i++)
 		queue_publish(&tx, 0);
 	queue_kick(&tx);
+}
+
+/* It stops reading; frames stay in the ring and nothing else waits. All arrive in the end. */
+static void net_peer_stalls(struct dev *dev)
+{
+	stall(dev);
 	serve(DEVICE_RNG);
 	check(queue_used(&tx) != tx.published, "a socket doesn't hold 4 MB");
 	print("net: resume\n");
@@ -429,13 +435,7 @@ static void net_peer_stalls(struct dev *dev)
 /* Reset while a frame is half sent: the stream stays in step. */
 static void net_reset_while_stalled(struct dev *dev)
 {
-	start_well(dev);
-	send_frame('S', 100);
-	frame[HEADER + ETHERNET] = '-';
-	queue_describe(&tx, 0, frame, HEADER + 60000, 0, 0);
-	for (unsigned i = 0; i < 64; i++)
-		queue_publish(&tx, 0);
-	queue_kick(&tx);
+	stall(dev);
 	while (queue_used(&tx) < 3)
 		relax();
 	dev_reset(dev);
