@@ -32,7 +32,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # --- sources ---------------------------------------------------------------------------------
 
 LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c \
-           lib/listener.c lib/thread.c lib/token_bucket.c
+           lib/listener.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
                display/screenshot.c
@@ -48,6 +48,7 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/virtio/vsock_host.c vmm/virtio/balloon.c \
            vmm/virtio/net.c vmm/virtio/net_framing.c vmm/virtio/net_header.c vmm/virtio/net_rx.c \
            vmm/virtio/net_stream.c vmm/virtio/net_tap.c \
+           vmm/snapshot/sections.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 

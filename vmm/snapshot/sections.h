@@ -5,9 +5,9 @@
  *	u32 type | u32 instance | u16 version | u16 flags | u32 0 | u64 length | u64 hash | payload
  *
  * all little-endian, one section right behind the other (cloche-snapshot(5)). The hash is XXH3-64 of
- * the header's first 24 bytes and the payload. A (type, instance) comes once. A reader that doesn't
- * know a type skips it, unless it has SECTION_REQUIRED. What a payload holds is between the module
- * that writes it and itself; a change of it is a new version.
+ * the payload, seeded with that of the header's first 24 bytes. A (type, instance) comes once. A
+ * reader that doesn't know a type skips it, unless it has SECTION_REQUIRED. What a payload holds is
+ * between the module that writes it and itself; a change of it is a new version.
  *
  * The same encoding serves a fork, in memory, and a snapshot, in a file. No state; a writer belongs
  * to one thread. What is read is not trusted.
