@@ -48,7 +48,10 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/virtio/vsock_host.c vmm/virtio/balloon.c \
            vmm/virtio/net.c vmm/virtio/net_framing.c vmm/virtio/net_header.c vmm/virtio/net_rx.c \
            vmm/virtio/net_stream.c vmm/virtio/net_tap.c \
-           vmm/snapshot/sections.c \
+           vmm/snapshot/sections.c vmm/snapshot/parallel.c vmm/snapshot/file_format.c \
+           vmm/snapshot/file_load.c vmm/snapshot/file_chain.c vmm/snapshot/file_read.c \
+           vmm/snapshot/file_target.c vmm/snapshot/file_write.c vmm/snapshot/file_inspect.c \
+           vmm/snapshot/examine.c vmm/snapshot/config.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
 
@@ -66,7 +69,7 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
            guest/machine.c guest/main.c guest/options.c guest/paths.c guest/relay.c guest/steps.c \
            guest/text.c guest/verbs.c guest/windows.c guest/xwd.c
 
-VMM_LIBS        := -lfdt -ljansson -ldeflate -lxxhash -lpthread
+VMM_LIBS        := -lfdt -ljansson -ldeflate -llz4 -lxxhash -lpthread
 SUPERVISOR_LIBS := -ljansson
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 

@@ -18,6 +18,8 @@ unit_test_lib_thread_SRC :=
 unit_test_lib_token_bucket_SRC :=
 unit_test_lib_wire_conn_SRC :=
 unit_test_lib_wire_conn_WRAP := recvmsg sendmsg
+unit_test_lib_wire_fields_SRC :=
+unit_test_lib_wire_fields_WRAP := realloc
 unit_test_lib_wire_parser_SRC :=
 unit_test_lib_wire_parser_WRAP := malloc realloc
 
@@ -86,6 +88,8 @@ unit_test_vmm_vsock_SRC := $(VSOCK_UNDER_TEST)
 unit_test_vmm_vsock_WRAP := ioctl
 unit_test_vmm_vsock_flow_SRC := $(VSOCK_UNDER_TEST)
 unit_test_vmm_vsock_flow_WRAP := ioctl clock_gettime
+unit_test_vmm_sections_SRC := vmm/snapshot/sections.c
+unit_test_vmm_sections_LIBS := -lxxhash
 unit_test_vmm_serial_SRC := vmm/serial.c vmm/irq.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_serial_WRAP := ioctl write
 unit_test_vmm_options_SRC := vmm/options.c vmm/options_net.c

@@ -14,6 +14,8 @@
 #include "vmm/options.h"
 #include "vmm/probe.h"
 #include "vmm/report.h"
+#include "vmm/snapshot/clone.h"
+#include "vmm/snapshot/examine.h"
 #include "vmm/vm.h"
 
 #define STATUS_BAD_INPUT 2
@@ -52,6 +54,61 @@ static int boot(const struct vm_config *config, struct error *err)
 	return ret;
 }
 
+static int restore(struct vm_config *config, struct error *err)
+{
+	int ret = vm_open_snapshot(&vm, config, err);
+
+	if (ret == 0)
+		ret = vm_open(&vm, config, err);
+	if (ret == 0)
+		ret = vm_restore_memory(&vm, err);
+	if (ret == 0)
+		ret = vm_add_devices(&vm, err);
+	if (ret == 0)
+		ret = vm_restore(&vm, err);
+	if (ret == 0)
+		ret = vm_serve(&vm, err);
+	return ret;
+}
+
+/* In a process that was forked off a running VM's. */
+static int become_clone(struct vm_config *config, const struct clone_plan *plan, struct error *err)
+{
+	int ret = clone_begin(&vm, config, plan, err);
+
+	if (ret == 0)
+		ret = vm_open(&vm, config, err);
+	if (ret == 0)
+		ret = vm_adopt(&vm, err);
+	if (ret == 0)
+		ret = vm_add_devices(&vm, err);
+	if (ret == 0)
+		ret = vm_restore(&vm, err);
+	if (ret == 0)
+		ret = vm_serve(&vm, err);
+	return ret;
+}
+
+/* Runs the VM to its end, and every clone that this process becomes. The exit status. */
+static int run(struct vm_config *config)
+{
+	const struct clone_plan *plan = NULL;
+	struct error err = { 0 };
+
+	do {
+		int ret = plan ? become_clone(config, plan, &err) : 0;
+
+		plan = NULL;
+		if (ret == 0)
+			ret = vm_run(&vm, &plan, &err);
+		if (ret)
+			vm_end(&vm, VM_HOST_ERROR, -1, 0, err.msg);
+	} while (plan);
+	int status = report_ending(&vm);
+	vm_destroy(&vm);
+	return status;
+}
+
 int main(int argc, char *argv[])
 {
 	struct vm_config config;
@@ -72,15 +129,16 @@ int main(int argc, char *argv[])
 	}
 	if (mode == OPTIONS_PROBE)
 		return probe_host(stdout);
+	if (mode == OPTIONS_INSPECT || mode == OPTIONS_VERIFY) {
+		if (examine_snapshot(config.examine, mode == OPTIONS_VERIFY, stdout, &err))
+			die(&err);
+		return 0;
+	}
 
 	raise_fd_limit();
-	if (boot(&config, &err)) {
+	if (config.restore ? restore(&config, &err) : boot(&config, &err)) {
 		vm_destroy(&vm);
 		die(&err);
 	}
-	if (vm_run(&vm, &err))
-		vm_end(&vm, VM_HOST_ERROR, -1, 0, err.msg);
-	int status = report_ending(&vm);
-	vm_destroy(&vm);
-	return status;
+	return run(&config);
 }

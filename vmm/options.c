@@ -35,8 +35,15 @@ enum {
 	OPT_GUEST_ROOT,
 	OPT_NO_PAGE_REPORTING,
 	OPT_PAUSED,
+	OPT_RESTORE,
+	OPT_RESTORE_MODE,
+	OPT_TEMPLATES,
+	OPT_TOUCH,
+	OPT_RECORD_TOUCH,
 	OPT_RING3,
 	OPT_PROBE,
+	OPT_INSPECT,
+	OPT_VERIFY,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -64,8 +71,15 @@ static const struct option long_options[] = {
 	{ "guest-root", no_argument, NULL, OPT_GUEST_ROOT },
 	{ "no-page-reporting", no_argument, NULL, OPT_NO_PAGE_REPORTING },
 	{ "paused", no_argument, NULL, OPT_PAUSED },
+	{ "restore", required_argument, NULL, OPT_RESTORE },
+	{ "restore-mode", required_argument, NULL, OPT_RESTORE_MODE },
+	{ "templates", required_argument, NULL, OPT_TEMPLATES },
+	{ "touch", required_argument, NULL, OPT_TOUCH },
+	{ "record-touch", required_argument, NULL, OPT_RECORD_TOUCH },
 	{ "ring3", no_argument, NULL, OPT_RING3 },
 	{ "probe", no_argument, NULL, OPT_PROBE },
+	{ "inspect", required_argument, NULL, OPT_INSPECT },
+	{ "verify", required_argument, NULL, OPT_VERIFY },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -106,8 +120,21 @@ void options_print_help(FILE *out)
 	      "  --name NAME        for status and logs (default: guest)\n"
 	      "  --ttl SECONDS      ends the guest after this time (default: none)\n"
 	      "  --paused           starts with the CPUs parked, until 'resume'\n"
+	      "restoring, instead of --kernel and all that describes the guest:\n"
+	      "  --restore FILE     goes on from a snapshot file; --image takes the place of the one "
+	      "that\n"
+	      "                     it names, --net gives its card something to be plugged into\n"
+	      "  --restore-mode M   how memory is had: template, lazy or eager (default: the fastest "
+	      "that\n"
+	      "                     this host allows)\n"
+	      "  --templates DIR    where templates lie that sessions share, for template\n"
+	      "  --touch FILE       the order in which memory is wanted first, for lazy\n"
+	      "  --record-touch FILE\n"
+	      "                     writes that order there, for lazy\n"
 	      "other:\n"
 	      "  --probe            tells as JSON whether guests can run on this host\n"
+	      "  --inspect FILE     tells as JSON what is in a snapshot\n"
+	      "  --verify FILE      the same, after having read and checked all of it\n"
 	      "  --ring3            the kernel is a freestanding test guest that starts in ring 3\n"
 	      "  --help, --version\n"
 	      "\n"
@@ -238,6 +265,18 @@ static bool take_plain(int option, const char *value, struct vm_config *c)
 	case OPT_RING3:
 		c->ring3 = true;
 		return true;
+	case OPT_RESTORE:
+		c->restore = value;
+		return true;
+	case OPT_TEMPLATES:
+		c->restore_config.templates = value;
+		return true;
+	case OPT_TOUCH:
+		c->restore_config.touch = value;
+		return true;
+	case OPT_RECORD_TOUCH:
+		c->restore_config.record = value;
+		return true;
 	default:
 		return false;
 	}
@@ -266,6 +305,12 @@ static int take_parsed(int option, char *value, struct vm_config *c, struct erro
 		ret = parse_number("cid", value, 3, CID_MAX, &number, err);
 		c->cid = (uint32_t)number;
 		return ret;
+	case OPT_RESTORE_MODE:
+		if (restore_mode_parse(value, &c->restore_config.mode))
+			return error_set(err, -EINVAL,
+			                 "--restore-mode must be template, lazy or eager, not '%s'",
+			                 value);
+		return 0;
 	case OPT_NET:
 		return options_parse_net(value, &c->net, err);
 	case OPT_MAC:
@@ -280,6 +325,58 @@ static int take_parsed(int option, char *value, struct vm_config *c, struct erro
 	}
 }
 
+/* Options that ask for something else than a guest. */
+static bool is_other_mode(int option, enum options_mode *out_mode)
+{
+	switch (option) {
+	case 'h':
+	case OPT_HELP:
+		*out_mode = OPTIONS_HELP;
+		return true;
+	case OPT_VERSION:
+		*out_mode = OPTIONS_VERSION;
+		return true;
+	case OPT_PROBE:
+		*out_mode = OPTIONS_PROBE;
+		return true;
+	case OPT_INSPECT:
+		*out_mode = OPTIONS_INSPECT;
+		return true;
+	case OPT_VERIFY:
+		*out_mode = OPTIONS_VERIFY;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What a snapshot file says itself. */
+static bool describes_guest(int option)
+{
+	static const int options[] = { OPT_KERNEL,     OPT_INITRAMFS,         OPT_DISK, OPT_APPEND,
+		                       OPT_PAGE,       OPT_MEMORY,            OPT_CPUS, OPT_SIZE,
+		                       OPT_GUEST_ROOT, OPT_NO_PAGE_REPORTING, OPT_CID,  OPT_RING3 };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i] == option)
+			return true;
+	return false;
+}
+
+static int check_together(const struct vm_config *c, const char *described, struct error *err)
+{
+	const struct restore_config *r = &c->restore_config;
+
+	if (c->restore && described)
+		return error_set(err, -EINVAL, "%s goes not with --restore: the snapshot has it",
+		                 described);
+	if (!c->restore && (r->mode != RESTORE_AUTO || r->templates || r->touch || r->record))
+		return error_set(err, -EINVAL,
+		                 "--restore-mode, --templates, --touch and --record-touch go only "
+		                 "with --restore");
+	return 0;
+}
+
 int options_parse(int argc, char *argv[], struct vm_config *out_config, enum options_mode *out_mode,
                   struct error *err)
 {
@@ -290,32 +387,36 @@ int options_parse(int argc, char *argv[], struct vm_config *out_config, enum opt
 		               .width = 1280,
 		               .height = 800,
 		               .cid = PROTO_GUEST_CID };
+	const char *described = NULL;
 	int option;
 
 	*out_mode = OPTIONS_RUN;
 	optind = 0; /* glibc: forget an earlier command line */
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		if (option == OPT_HELP || option == 'h' || option == OPT_VERSION ||
-		    option == OPT_PROBE) {
-			*out_mode = option == OPT_VERSION ? OPTIONS_VERSION
-			            : option == OPT_PROBE ? OPTIONS_PROBE
-			                                  : OPTIONS_HELP;
+		if (is_other_mode(option, out_mode)) {
+			out_config->examine = optarg;
 			return 0;
 		}
+		if (describes_guest(option) && !described)
+			described = argv[optind - (optarg && optarg == argv[optind - 1] ? 2 : 1)];
 		if (take_plain(option, optarg, &c))
 			continue;
-		int ret = take_parsed(option, optarg, &c, err);
-		if (ret)
-			return option == '?' ? error_prefix(err, ret, "%s", argv[optind - 1]) : ret;
+		int rc = take_parsed(option, optarg, &c, err);
+		if (rc)
+			return option == '?' ? error_prefix(err, rc, "%s", argv[optind - 1]) : rc;
 	}
 	if (optind < argc)
 		return error_set(err, -EINVAL, "'%s' is no option (--help lists them)",
 		                 argv[optind]);
-	if (!c.kernel)
+	int ret = check_together(&c, described, err);
+	if (ret)
+		return ret;
+	if (!c.kernel && !c.restore)
 		return error_set(err, -EINVAL,
 		                 "a kernel is needed: --kernel FILE (--help lists all options)");
-	int ret = options_finish_net(&c.net, c.name, c.cid, err);
+	/* A snapshot says itself whether there is a card. */
+	ret = c.restore ? 0 : options_finish_net(&c.net, c.name, c.cid, err);
 	if (ret)
 		return ret;
 	*out_config = c;

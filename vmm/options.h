@@ -8,11 +8,19 @@
 #include "lib/error.h"
 #include "vmm/vm.h"
 
-enum options_mode { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_PROBE };
+enum options_mode {
+	OPTIONS_RUN,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_PROBE,
+	OPTIONS_INSPECT,
+	OPTIONS_VERIFY
+};
 
 /*
  * Parses argv into *out_config, whose strings point into argv. 0, or -EINVAL with one line that
- * names the option. *out_mode says what is asked for; *out_config counts for OPTIONS_RUN only.
+ * names the option. *out_mode says what is asked for; *out_config counts for OPTIONS_RUN, and its
+ * .examine for OPTIONS_INSPECT and OPTIONS_VERIFY.
  */
 int options_parse(int argc, char *argv[], struct vm_config *out_config, enum options_mode *out_mode,
                   struct error *err);

@@ -48,6 +48,7 @@ struct vm_config {
 	const char *append, *page;              /* may be NULL */
 	const char *control, *vsock, *report;   /* paths; may be NULL */
 	const char *console;                    /* path or "-" */
+	const char *examine;                    /* the snapshot of --inspect and --verify */
 	struct vm_disk disks[VM_DISKS_MAX];
 	unsigned disk_count;
 	uint64_t memory; /* bytes */

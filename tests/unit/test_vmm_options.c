@@ -134,6 +134,8 @@ static void test_modes(void **state)
 		{ "-h", OPTIONS_HELP },
 		{ "--version", OPTIONS_VERSION },
 		{ "--probe", OPTIONS_PROBE },
+		{ "--inspect s", OPTIONS_INSPECT },
+		{ "--verify s", OPTIONS_VERIFY },
 		{ "--kernel k --help", OPTIONS_HELP },
 		{ "--kernel k", OPTIONS_RUN },
 	};
@@ -146,6 +148,8 @@ static void test_modes(void **state)
 
 		assert_row(rows[i].line, parse(rows[i].line, &c, &mode, &err) == 0);
 		assert_row(rows[i].line, mode == rows[i].mode);
+		if (mode == OPTIONS_INSPECT || mode == OPTIONS_VERIFY)
+			assert_string_equal(c.examine, "s");
 	}
 }
 
@@ -364,7 +368,8 @@ static void test_help_names_all(void **state)
 		"--ring3",      "--help",
 		"--version",    "--no-page-reporting",
 		"--net ",       "--mac ",
-		"--net-rate ",
+		"--net-rate ",  "--inspect ",
+		"--verify ",
 	};
 	cleanup_free char *text = NULL;
 	size_t size;

@@ -11,9 +11,6 @@
  * A file is written by any one thread that may block, with workers of its own; it becomes visible
  * when it is complete and on the storage, never before. An open file doesn't change: any threads may
  * use it at once. What is read is not trusted, neither when opened nor later.
- *
- * file_write.c, file_read.c and file_inspect.c over file_format.h (the codec), file_target.h (how a
- * file takes its place) and parallel.h (the workers).
  */
 #ifndef CLOCHE_VMM_SNAPSHOT_FILE_H
 #define CLOCHE_VMM_SNAPSHOT_FILE_H
@@ -142,7 +139,7 @@ int snapshot_file_verify(const struct snapshot_file *file, unsigned threads,
                          void (*progress)(void *arg, const struct snapshot_progress *progress),
                          void *progress_arg, struct error *err);
 
-/* What is in the file, as cloche-vmm(1) has it under "--inspect". NULL without memory. */
+/* What is in the file, as cloche-snapshot(5) has it under INSPECTION. NULL without memory. */
 json_t *snapshot_file_inspect(const struct snapshot_file *file);
 
 #endif
