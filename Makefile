@@ -40,22 +40,29 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
            vmm/agent.c vmm/agent_event.c vmm/screen.c vmm/screen_pages.c vmm/report.c vmm/probe.c \
-           vmm/status.c vmm/options_net.c \
+           vmm/status.c vmm/options_net.c vmm/control_copies.c vmm/vm_restore.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \
            vmm/virtio/vsock.c vmm/virtio/vsock_conn.c vmm/virtio/vsock_packet.c \
            vmm/virtio/vsock_table.c vmm/virtio/vsock_rx.c vmm/virtio/vsock_tx.c \
-           vmm/virtio/vsock_host.c vmm/virtio/balloon.c \
+           vmm/virtio/vsock_host.c vmm/virtio/vsock_clone.c vmm/virtio/state.c vmm/virtio/balloon.c \
            vmm/virtio/net.c vmm/virtio/net_framing.c vmm/virtio/net_header.c vmm/virtio/net_rx.c \
-           vmm/virtio/net_stream.c vmm/virtio/net_tap.c \
+           vmm/virtio/net_stream.c vmm/virtio/net_tap.c vmm/virtio/net_unplugged.c \
            vmm/snapshot/sections.c vmm/snapshot/parallel.c vmm/snapshot/file_format.c \
            vmm/snapshot/file_load.c vmm/snapshot/file_chain.c vmm/snapshot/file_read.c \
            vmm/snapshot/file_target.c vmm/snapshot/file_write.c vmm/snapshot/file_inspect.c \
-           vmm/snapshot/examine.c vmm/snapshot/config.c \
+           vmm/snapshot/examine.c vmm/snapshot/config.c vmm/snapshot/pause.c vmm/snapshot/state.c \
+           vmm/snapshot/gate.c vmm/snapshot/copy.c vmm/snapshot/clone.c vmm/snapshot/save.c \
+           vmm/untouched.c vmm/snapshot/blocks.c vmm/snapshot/template.c \
+           vmm/snapshot/template_trailer.c vmm/snapshot/touch.c vmm/snapshot/touch_record.c \
+           vmm/snapshot/userfault.c vmm/snapshot/pager.c vmm/snapshot/pager_work.c \
+           vmm/snapshot/restore.c vmm/snapshot/restore_mode.c \
            vmm/arch/x86_64/loader.c vmm/arch/x86_64/boot_params.c vmm/arch/x86_64/fdt.c \
-           vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c
+           vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c \
+           vmm/arch/x86_64/cpu_state.c vmm/arch/x86_64/msrs.c
 
-SUPERVISOR_SRC := supervisor/actions.c supervisor/client.c supervisor/cmd_act.c supervisor/cmd_balloon.c supervisor/cmd_console.c \
+SUPERVISOR_SRC := supervisor/actions.c supervisor/balloon.c supervisor/client.c supervisor/cmd_act.c \
+           supervisor/cmd_balloon.c supervisor/cmd_console.c supervisor/interrupt.c \
            supervisor/cmd_cp.c supervisor/cmd_doctor.c supervisor/cmd_exec.c supervisor/cmd_freeze.c \
            supervisor/cmd_kill.c supervisor/cmd_ls.c supervisor/cmd_run.c supervisor/cmd_shot.c \
            supervisor/cmd_wait.c supervisor/ending.c supervisor/exec_status.c supervisor/failure.c \
@@ -63,11 +70,11 @@ SUPERVISOR_SRC := supervisor/actions.c supervisor/client.c supervisor/cmd_act.c 
            supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/probe.c \
            supervisor/process.c supervisor/session.c supervisor/shot.c
 
-AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/cdp.c guest/channel.c \
-           guest/children.c guest/display.c guest/environment.c guest/exec.c guest/file.c \
-           guest/file_worker.c guest/host.c guest/input.c guest/input_worker.c guest/keymap.c guest/keys.c \
-           guest/machine.c guest/main.c guest/options.c guest/paths.c guest/relay.c guest/steps.c \
-           guest/text.c guest/verbs.c guest/windows.c guest/xwd.c
+AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/card.c guest/cdp.c \
+           guest/channel.c guest/children.c guest/display.c guest/environment.c guest/exec.c guest/file.c \
+           guest/file_worker.c guest/generation.c guest/host.c guest/input.c guest/input_worker.c \
+           guest/keymap.c guest/keys.c guest/machine.c guest/main.c guest/options.c guest/paths.c \
+           guest/relay.c guest/steps.c guest/text.c guest/tidy.c guest/verbs.c guest/windows.c guest/xwd.c
 
 VMM_LIBS        := -lfdt -ljansson -ldeflate -llz4 -lxxhash -lpthread
 SUPERVISOR_LIBS := -ljansson

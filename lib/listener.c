@@ -17,7 +17,7 @@ static void rested(struct loop_timer *timer)
 {
 	struct listener *listener = container_of(timer, struct listener, rest);
 
-	if (loop_watch_change(listener->loop, &listener->watch, EPOLLIN))
+	if (!listener->paused && loop_watch_change(listener->loop, &listener->watch, EPOLLIN))
 		loop_timer_set(listener->loop, timer, clock_now_ns() + REST_NS, rested);
 }
 
@@ -56,9 +56,27 @@ int listener_start(struct listener *listener, struct loop *loop, int fd,
 	listener->loop = loop;
 	listener->accepted = accepted;
 	listener->limit = (struct log_limit)LOG_LIMIT_INIT;
+	listener->paused = false;
 	int ret = loop_watch_add(loop, &listener->watch, fd, EPOLLIN, on_ready);
 	listener->fd = ret == 0 ? fd : -1;
 	return ret;
+}
+
+void listener_pause(struct listener *listener)
+{
+	if (listener->fd < 0)
+		return;
+	listener->paused = true;
+	/* Taking interest away needs no memory: it can't fail. */
+	ASSERT(loop_watch_change(listener->loop, &listener->watch, 0) == 0);
+}
+
+void listener_resume(struct listener *listener)
+{
+	if (listener->fd < 0 || !listener->paused)
+		return;
+	listener->paused = false;
+	rested(&listener->rest);
 }
 
 void listener_stop(struct listener *listener)

@@ -8,6 +8,8 @@
 #ifndef CLOCHE_LIB_LISTENER_H
 #define CLOCHE_LIB_LISTENER_H
 
+#include <stdbool.h>
+
 #include "lib/log.h"
 #include "lib/loop.h"
 
@@ -16,6 +18,7 @@ struct listener {
 	int fd;            /* owned, -1 when not listening */
 	struct loop_watch watch;
 	struct loop_timer rest;
+	bool paused;
 	struct log_limit limit;
 	/* A new connection, non-blocking; @fd is the callee's. It may stop the listener. */
 	void (*accepted)(struct listener *listener, int fd);
@@ -32,6 +35,13 @@ struct listener {
  */
 int listener_start(struct listener *listener, struct loop *loop, int fd,
                    void (*accepted)(struct listener *listener, int fd));
+
+/*
+ * Accepts nobody until it is resumed: who connects waits in the kernel's queue. Both do nothing when
+ * not listening.
+ */
+void listener_pause(struct listener *listener);
+void listener_resume(struct listener *listener);
 
 /* Stops and closes; does nothing when not listening. */
 void listener_stop(struct listener *listener);

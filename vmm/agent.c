@@ -13,6 +13,8 @@
 #include "lib/proto.h"
 #include "vmm/agent_event.h"
 
+/* A guest that was just restored from disk has much to read before it can answer. */
+#define GREETING_TIMEOUT_MS 60000
 /* Wakes this much later than the agent's own timeout, so that its better message comes first. */
 #define GRACE_MS 2000
 
@@ -32,6 +34,7 @@ struct agent {
 	struct wire_conn conn;
 	struct loop_watch watch;
 	bool connected;
+	bool greeting; /* the greeting isn't answered yet */
 	json_t *hello; /* owned; NULL until it came */
 	json_int_t next_id;
 	struct request requests[PROTO_REQUESTS_MAX];
@@ -90,7 +93,7 @@ static void disconnect(struct agent *agent, const char *why)
 {
 	if (!agent->connected)
 		return;
-	agent->connected = false;
+	agent->connected = agent->greeting = false;
 	log_warn_limited(&agent->complaints, "agent: channel closed: %s", why);
 	loop_watch_remove(agent->loop, &agent->watch);
 	wire_conn_finish(&agent->conn);
@@ -111,6 +114,86 @@ static void rearm(struct agent *agent)
 		                  EPOLLIN | (wire_conn_wants_write(&agent->conn) ? EPOLLOUT : 0u));
 }
 
+static void on_timeout(struct loop_timer *timer)
+{
+	struct request *request = container_of(timer, struct request, timer);
+	char message[128];
+
+	snprintf(message, sizeof(message), "the agent did not answer '%s' within %llu ms",
+	         request->verb, (unsigned long long)request->timeout_ms);
+	finish_error(request, PROTO_ERR_TIMEOUT, message);
+}
+
+/* An open channel's. */
+static void send_request(struct agent *agent, json_t *request, const void *blob, size_t blob_size,
+                         uint64_t timeout_ms, agent_done *done, void *arg)
+{
+	struct request *slot = NULL;
+
+	for (unsigned i = 0; i < PROTO_REQUESTS_MAX && !slot; i++)
+		if (agent->requests[i].id == 0)
+			slot = &agent->requests[i];
+	if (!slot) {
+		refuse(done, arg, PROTO_ERR_BUSY,
+		       "too many requests are under way: wait for some to end");
+		return;
+	}
+
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+	slot->id = ++agent->next_id;
+	slot->agent = agent;
+	slot->timeout_ms = timeout_ms;
+	slot->done = done;
+	slot->arg = arg;
+	snprintf(slot->verb, sizeof(slot->verb), "%s", verb ? verb : "?");
+	json_object_set_new(request, "id", json_integer(slot->id));
+	int ret = wire_conn_send(&agent->conn, request, blob, blob_size, -1);
+	if (ret == -EMSGSIZE) {
+		finish_error(slot, PROTO_ERR_TOO_LARGE,
+		             "the request exceeds a line of 64 KiB or a blob of 1 MiB");
+		return;
+	}
+	if (ret) {
+		disconnect(agent, "the guest does not read");
+		return;
+	}
+	loop_timer_set(agent->loop, &slot->timer,
+	               clock_now_ns() + (timeout_ms + GRACE_MS) * NS_PER_MS, on_timeout);
+	rearm(agent);
+}
+
+static void on_greeted(void *arg, json_t *reply, const void *blob, size_t blob_size)
+{
+	struct agent *agent = arg;
+	const json_t *why = json_object_get(json_object_get(reply, "error"), "message");
+
+	(void)blob;
+	(void)blob_size;
+	if (!agent->connected)
+		return;
+	agent->greeting = false;
+	if (json_is_true(json_object_get(reply, "ok"))) {
+		agent->handlers.acknowledged(agent->handlers.arg);
+		return;
+	}
+	/* It connects again, and is asked again. */
+	log_warn_limited(&agent->complaints, "agent: it did not acknowledge that it is a copy: %s",
+	                 json_is_string(why) ? json_string_value(why) : "no reason");
+	disconnect(agent, "it did not acknowledge");
+}
+
+static void greet(struct agent *agent)
+{
+	json_t *greeting =
+		agent->handlers.greeting ? agent->handlers.greeting(agent->handlers.arg) : NULL;
+
+	if (!greeting)
+		return;
+	agent->greeting = true;
+	send_request(agent, greeting, NULL, 0, GREETING_TIMEOUT_MS, on_greeted, agent);
+	json_decref(greeting);
+}
+
 static void handle_event(struct agent *agent, const json_t *said)
 {
 	json_t *event = agent_event_reduce(said);
@@ -129,6 +212,7 @@ static void handle_event(struct agent *agent, const json_t *said)
 		}
 		json_decref(agent->hello);
 		agent->hello = json_incref(event);
+		greet(agent);
 	}
 	agent->handlers.event(agent->handlers.arg, name, event);
 	json_decref(event);
@@ -199,55 +283,19 @@ void agent_accept(void *arg, int fd)
 	agent->connected = true;
 }
 
-static void on_timeout(struct loop_timer *timer)
-{
-	struct request *request = container_of(timer, struct request, timer);
-	char message[128];
-
-	snprintf(message, sizeof(message), "the agent did not answer '%s' within %llu ms",
-	         request->verb, (unsigned long long)request->timeout_ms);
-	finish_error(request, PROTO_ERR_TIMEOUT, message);
-}
-
 void agent_request(struct agent *agent, json_t *request, const void *blob, size_t blob_size,
                    uint64_t timeout_ms, agent_done *done, void *arg)
 {
-	struct request *slot = NULL;
-
 	if (!agent->connected || !agent->hello) {
 		refuse(done, arg, PROTO_ERR_NOT_READY, "the guest's agent isn't connected (yet)");
 		return;
 	}
-	for (unsigned i = 0; i < PROTO_REQUESTS_MAX && !slot; i++)
-		if (agent->requests[i].id == 0)
-			slot = &agent->requests[i];
-	if (!slot) {
-		refuse(done, arg, PROTO_ERR_BUSY,
-		       "too many requests are under way: wait for some to end");
+	if (agent->greeting) {
+		refuse(done, arg, PROTO_ERR_NOT_READY,
+		       "the guest has not acknowledged yet that it is a copy");
 		return;
 	}
-
-	const char *verb = json_string_value(json_object_get(request, "verb"));
-	slot->id = ++agent->next_id;
-	slot->agent = agent;
-	slot->timeout_ms = timeout_ms;
-	slot->done = done;
-	slot->arg = arg;
-	snprintf(slot->verb, sizeof(slot->verb), "%s", verb ? verb : "?");
-	json_object_set_new(request, "id", json_integer(slot->id));
-	int ret = wire_conn_send(&agent->conn, request, blob, blob_size, -1);
-	if (ret == -EMSGSIZE) {
-		finish_error(slot, PROTO_ERR_TOO_LARGE,
-		             "the request exceeds a line of 64 KiB or a blob of 1 MiB");
-		return;
-	}
-	if (ret) {
-		disconnect(agent, "the guest does not read");
-		return;
-	}
-	loop_timer_set(agent->loop, &slot->timer,
-	               clock_now_ns() + (timeout_ms + GRACE_MS) * NS_PER_MS, on_timeout);
-	rearm(agent);
+	send_request(agent, request, blob, blob_size, timeout_ms, done, arg);
 }
 
 void agent_destroy(struct agent *agent)

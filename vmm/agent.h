@@ -25,6 +25,13 @@ struct agent_handlers {
 	void (*event)(void *arg, const char *name, const json_t *event);
 	/* The channel is gone. */
 	void (*lost)(void *arg);
+	/*
+	 * What a new channel's agent is asked before anything else: owned by the callee's caller, NULL for
+	 * nothing. Until it has answered, agent_request() is refused. May be NULL.
+	 */
+	json_t *(*greeting)(void *arg);
+	/* It has said ok to that. */
+	void (*acknowledged)(void *arg);
 };
 
 /*

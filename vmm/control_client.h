@@ -54,6 +54,20 @@ void control_refuse(struct client *client, json_int_t id, const char *code, cons
 bool control_run_verb(struct client *client, const char *verb, json_int_t id,
                       const struct wire_message *message);
 
+/*
+ * A request whose answer comes later: control_complete() ends it, once, whether its client is still
+ * there or not. NULL: it was refused, as too much is under way.
+ */
+struct pending *control_pend(struct client *client, json_int_t id);
+void control_complete(struct pending *pending, json_t *reply, const void *blob, size_t blob_size,
+                      int fd);
+json_int_t control_pending_id(const struct pending *pending);
+
+/* control_copies.c: the verbs that copy the VM. */
+void control_verb_fork(struct client *client, json_int_t id, const struct wire_message *message);
+void control_verb_snapshot(struct client *client, json_int_t id,
+                           const struct wire_message *message);
+
 /* The session ends: whoever still waits is answered. */
 void control_end_waits(struct control *control);
 

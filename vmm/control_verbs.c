@@ -40,7 +40,7 @@ struct pending {
 };
 
 /* NULL after having refused: too much is under way for this client, or no memory. */
-static struct pending *pend(struct client *client, json_int_t id)
+struct pending *control_pend(struct client *client, json_int_t id)
 {
 	struct pending *pending = NULL;
 
@@ -59,8 +59,8 @@ static struct pending *pend(struct client *client, json_int_t id)
 }
 
 /* Ends @pending with @reply, which is owned here. */
-static void complete(struct pending *pending, json_t *reply, const void *blob, size_t blob_size,
-                     int fd)
+void control_complete(struct pending *pending, json_t *reply, const void *blob, size_t blob_size,
+                      int fd)
 {
 	struct client *client = control_find_client(pending->control, pending->client);
 
@@ -68,6 +68,11 @@ static void complete(struct pending *pending, json_t *reply, const void *blob, s
 		client->pending--;
 	control_answer(client, reply, blob, blob_size, fd);
 	free(pending);
+}
+
+json_int_t control_pending_id(const struct pending *pending)
+{
+	return pending->id;
 }
 
 /* --- status and wait ------------------------------------------------------------------------- */
@@ -110,11 +115,12 @@ static void on_wait_expired(struct loop_timer *timer)
 	struct pending *pending = container_of(timer, struct pending, timer);
 
 	unlink_pending(pending);
-	complete(pending,
-	         wire_reply_error(pending->id, PROTO_ERR_TIMEOUT,
-	                          "the %s was not ready within %llu ms", pending->stage_name,
-	                          (unsigned long long)pending->timeout_ms),
-	         NULL, 0, -1);
+	control_complete(pending,
+	                 wire_reply_error(pending->id, PROTO_ERR_TIMEOUT,
+	                                  "the %s was not ready within %llu ms",
+	                                  pending->stage_name,
+	                                  (unsigned long long)pending->timeout_ms),
+	                 NULL, 0, -1);
 }
 
 /* The timeout_ms member within its limits, or @fallback. False: it is no usable number. */
@@ -139,16 +145,19 @@ static void verb_wait(struct client *client, json_int_t id, const struct wire_me
 		enum vm_stage stage;
 	} stages[] = { { "agent", STAGE_AGENT },
 		       { "display", STAGE_DISPLAY },
-		       { "browser", STAGE_BROWSER } };
+		       { "browser", STAGE_BROWSER },
+		       { "loaded", STAGE_COUNT } }; /* not a stage: see is_reached() */
 	const char *wanted = json_string_value(json_object_get(message->object, "for"));
 	uint64_t timeout_ms;
 	size_t i = 0;
 
-	while (i < 3 && (!wanted || strcmp(stages[i].name, wanted) != 0))
+	const size_t count = sizeof(stages) / sizeof(stages[0]);
+
+	while (i < count && (!wanted || strcmp(stages[i].name, wanted) != 0))
 		i++;
-	if (i == 3) {
+	if (i == count) {
 		control_refuse(client, id, PROTO_ERR_BAD_REQUEST,
-		               "'for' must be agent, display or browser");
+		               "'for' must be agent, display, browser or loaded");
 		return;
 	}
 	if (!read_timeout(message->object, DEFAULT_WAIT_MS, &timeout_ms)) {
@@ -156,7 +165,7 @@ static void verb_wait(struct client *client, json_int_t id, const struct wire_me
 		               "'timeout_ms' must be 1 to 3600000");
 		return;
 	}
-	struct pending *pending = pend(client, id);
+	struct pending *pending = control_pend(client, id);
 	if (!pending)
 		return;
 	struct control *control = client->control;
@@ -176,7 +185,7 @@ static bool is_hopeless(const struct control *control, const struct pending *pen
 	size_t i;
 	json_t *death;
 
-	if (pending->stage == STAGE_AGENT)
+	if (pending->stage == STAGE_AGENT || pending->stage == STAGE_COUNT)
 		return false;
 	json_array_foreach(control->deaths, i, death)
 	{
@@ -188,24 +197,31 @@ static bool is_hopeless(const struct control *control, const struct pending *pen
 	return false;
 }
 
+/* STAGE_COUNT stands for a restored guest's memory: it is all there. */
+static bool is_reached(const struct vm *vm, enum vm_stage stage)
+{
+	return stage == STAGE_COUNT ? vm->loaded : vm_stage_ms(vm, stage) >= 0;
+}
+
 void control_notify(struct control *control)
 {
 	if (!control)
 		return;
 	for (struct pending *p = control->waiting, *next; p; p = next) {
-		bool reached = vm_stage_ms(control->vm, p->stage) >= 0;
+		bool reached = is_reached(control->vm, p->stage);
 
 		next = p->next;
 		if (!reached && !is_hopeless(control, p))
 			continue;
 		unlink_pending(p);
-		complete(p,
-		         reached ? describe(control, p->id)
-		                 : wire_reply_error(p->id, PROTO_ERR_FAILED,
-		                                    "the %s will not come up: its process died "
-		                                    "(status tells)",
-		                                    p->stage_name),
-		         NULL, 0, -1);
+		control_complete(
+			p,
+			reached ? describe(control, p->id)
+				: wire_reply_error(p->id, PROTO_ERR_FAILED,
+		                                   "the %s will not come up: its process died "
+		                                   "(status tells)",
+		                                   p->stage_name),
+			NULL, 0, -1);
 	}
 }
 
@@ -233,7 +249,7 @@ static void answer_balloon(struct pending *pending)
 
 	unlink_pending(pending);
 	json_object_update_new(reply, status_describe_balloon(pending->control->vm));
-	complete(pending, reply, NULL, 0, -1);
+	control_complete(pending, reply, NULL, 0, -1);
 }
 
 /* The guest is slow or doesn't answer: the age of its last figures says so. */
@@ -271,7 +287,7 @@ static void verb_balloon(struct client *client, json_int_t id, const struct wire
 			NULL, 0, -1);
 		return;
 	}
-	struct pending *pending = pend(client, id);
+	struct pending *pending = control_pend(client, id);
 	if (!pending)
 		return;
 	if (target) {
@@ -296,7 +312,7 @@ static void on_agent_reply(void *arg, json_t *reply, const void *blob, size_t bl
 	struct pending *pending = arg;
 
 	json_object_set_new(reply, "id", json_integer(pending->id));
-	complete(pending, json_incref(reply), blob, blob_size, -1);
+	control_complete(pending, json_incref(reply), blob, blob_size, -1);
 }
 
 static void verb_agent(struct client *client, json_int_t id, const struct wire_message *message)
@@ -319,7 +335,7 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 		               "the guest is frozen: thaw it first");
 		return;
 	}
-	struct pending *pending = pend(client, id);
+	struct pending *pending = control_pend(client, id);
 	if (pending)
 		agent_request(client->control->vm->agent, request, message->blob,
 		              message->blob_size, timeout_ms, on_agent_reply, pending);
@@ -330,7 +346,7 @@ static void on_screenshot(void *arg, json_t *reply, int fd)
 	struct pending *pending = arg;
 
 	json_object_set_new(reply, "id", json_integer(pending->id));
-	complete(pending, reply, NULL, 0, fd);
+	control_complete(pending, reply, NULL, 0, fd);
 }
 
 static void verb_screenshot(struct client *client, json_int_t id,
@@ -345,7 +361,7 @@ static void verb_screenshot(struct client *client, json_int_t id,
 		               "'format' must be png, rgb or hash");
 		return;
 	}
-	struct pending *pending = pend(client, id);
+	struct pending *pending = control_pend(client, id);
 	if (pending)
 		screen_shoot(client->control->vm->screen, format, on_screenshot, pending);
 }
@@ -375,9 +391,16 @@ static const struct {
 	const char *name;
 	void (*run)(struct client *client, json_int_t id, const struct wire_message *message);
 } verbs[] = {
-	{ "status", verb_status }, { "wait", verb_wait },       { "screenshot", verb_screenshot },
-	{ "agent", verb_agent },   { "pause", verb_pause },     { "resume", verb_resume },
-	{ "quit", verb_quit },     { "balloon", verb_balloon },
+	{ "status", verb_status },
+	{ "wait", verb_wait },
+	{ "screenshot", verb_screenshot },
+	{ "agent", verb_agent },
+	{ "pause", verb_pause },
+	{ "resume", verb_resume },
+	{ "quit", verb_quit },
+	{ "balloon", verb_balloon },
+	{ "fork", control_verb_fork },
+	{ "snapshot", control_verb_snapshot },
 };
 
 bool control_run_verb(struct client *client, const char *verb, json_int_t id,
@@ -397,8 +420,9 @@ void control_end_waits(struct control *control)
 		struct pending *pending = control->waiting;
 
 		unlink_pending(pending);
-		complete(pending, wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"),
-		         NULL, 0, -1);
+		control_complete(pending,
+		                 wire_reply_error(pending->id, PROTO_ERR_GONE, "the session ends"),
+		                 NULL, 0, -1);
 	}
 	control_notify_stats(control);
 }

@@ -49,6 +49,7 @@ static int create_vsock(struct vm *vm, const struct virtio_place *place,
 
 	if (ret)
 		return ret;
+	vm->vsock = *out_dev;
 	ret = virtio_vsock_serve(*out_dev, PROTO_PORT_AGENT, agent_accept, vm->agent);
 	ASSERT(ret == 0); /* a fresh vsock has room for a service */
 	return 0;
@@ -83,7 +84,11 @@ static int create_balloon(struct vm *vm, const struct virtio_place *place,
 static int create_net(struct vm *vm, const struct virtio_place *place,
                       struct virtio_device **out_dev, struct error *err)
 {
-	return virtio_net_create(place, &vm->config->net, out_dev, err);
+	int ret = virtio_net_create(place, &vm->config->net, out_dev, err);
+
+	if (ret == 0)
+		vm->net = *out_dev;
+	return ret;
 }
 
 static int create_disk(struct vm *vm, const struct virtio_place *place,

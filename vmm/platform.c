@@ -2,6 +2,7 @@
 #include "vmm/platform.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -23,6 +24,12 @@ int platform_init(struct platform *platform, const struct platform_handlers *han
 void platform_finish(struct platform *platform)
 {
 	pthread_mutex_destroy(&platform->lock);
+}
+
+void platform_generation(const struct platform *platform, char out_hex[2 * VMGENID_SIZE + 1])
+{
+	for (size_t i = 0; i < VMGENID_SIZE; i++)
+		snprintf(out_hex + 2 * i, 3, "%02x", platform->generation[i]);
 }
 
 uint64_t vmgenid_read(void *device, uint64_t offset, unsigned size)

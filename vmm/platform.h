@@ -29,10 +29,13 @@ struct platform {
 	struct platform_handlers handlers;
 };
 
-/* Draws a random generation id. 0 or -errno. */
+/* Draws a random generation id: each VM has one of its own, a copy of a guest too. 0 or -errno. */
 int platform_init(struct platform *platform, const struct platform_handlers *handlers,
                   struct error *err);
 void platform_finish(struct platform *platform);
+
+/* The generation id in hexadecimal digits. */
+void platform_generation(const struct platform *platform, char out_hex[2 * VMGENID_SIZE + 1]);
 
 /* Bus handlers (vmm/bus.h). @device is the struct platform. */
 uint64_t vmgenid_read(void *device, uint64_t offset, unsigned size); /* "microsoft,vmgenid" */

@@ -102,11 +102,16 @@ static void name_panic(struct vm_ending *ending, const char *console)
 
 int report_ending(struct vm *vm)
 {
+	/* What the guest still prints belongs to its last words; then it stands still. */
+	vm_pause(vm);
+	return report_at_once(vm);
+}
+
+int report_at_once(struct vm *vm)
+{
 	struct vm_ending *ending = &vm->ending;
 	char console[CONSOLE_BYTES];
 
-	/* What the guest still prints belongs to its last words; then it stands still. */
-	vm_pause(vm);
 	serial_tail(&vm->serial, CONSOLE_LINES, console, sizeof(console));
 	name_panic(ending, console);
 	log_ending(ending, console);

@@ -12,4 +12,7 @@
  */
 int report_ending(struct vm *vm);
 
+/* The same from any thread, while the guest may still be running: the process ends right behind it. */
+int report_at_once(struct vm *vm);
+
 #endif

@@ -48,6 +48,7 @@ struct screen {
 	struct log_limit complaints; /* of what it answers */
 	struct framebuffer *fb;      /* owned */
 	struct framebuffer *retired; /* owned: replaced while the thread ran */
+	struct screen_pages pages;   /* that .fb lies in */
 	pthread_mutex_t lock;
 	struct shot_list waiting, finished;
 	unsigned count;
@@ -94,9 +95,35 @@ bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out
 
 /* --- attaching ------------------------------------------------------------------------------- */
 
+/* Takes both over. */
+static void use_framebuffer(struct screen *screen, struct framebuffer *fb,
+                            struct screen_pages *pages)
+{
+	pthread_mutex_lock(&screen->lock);
+	if (screen->running && !screen->retired)
+		screen->retired = steal_pointer(&screen->fb);
+	bool replaced = !screen->running || !screen->fb;
+	if (replaced) {
+		framebuffer_destroy(screen->fb);
+		screen->fb = fb;
+		screen_pages_finish(&screen->pages);
+		screen->pages = *pages;
+	}
+	pthread_mutex_unlock(&screen->lock);
+	if (!replaced) {
+		/* A flood of announcements while a picture is taken: the newest is left out. */
+		framebuffer_destroy(fb);
+		screen_pages_finish(pages);
+		return;
+	}
+	vm_reach(screen->vm, STAGE_DISPLAY);
+	control_notify(screen->vm->control);
+}
+
 static void use_reply(struct screen *screen, const json_t *reply, const void *blob,
                       size_t blob_size)
 {
+	struct screen_pages pages = { 0 };
 	struct framebuffer *fb = NULL;
 	struct error err = { 0 };
 
@@ -109,26 +136,43 @@ static void use_reply(struct screen *screen, const json_t *reply, const void *bl
 		                 why ? why : "no reason");
 		return;
 	}
-	if (screen_pages_attach(&screen->vm->memory, reply, blob, blob_size, &fb, &err)) {
+	if (screen_pages_read(reply, blob, blob_size, &pages, &err) ||
+	    screen_pages_attach(&screen->vm->memory, &pages, &fb, &err)) {
 		log_warn_limited(&screen->complaints, "%s; no screen is attached", err.msg);
+		screen_pages_finish(&pages);
 		return;
 	}
-	pthread_mutex_lock(&screen->lock);
-	if (screen->running && !screen->retired)
-		screen->retired = steal_pointer(&screen->fb);
-	bool replaced = !screen->running || !screen->fb;
-	if (replaced) {
-		framebuffer_destroy(screen->fb);
-		screen->fb = fb;
+	use_framebuffer(screen, fb, &pages);
+}
+
+void screen_save(const struct screen *screen, struct wire_writer *out)
+{
+	wire_put_u32(out, screen->fb ? screen->pages.width : 0);
+	wire_put_u32(out, screen->pages.height);
+	wire_put_blob(out, screen->pages.list, screen->pages.count * sizeof(screen->pages.list[0]));
+}
+
+int screen_restore(struct screen *screen, struct wire_reader *in, struct error *err)
+{
+	struct screen_pages pages = { .width = wire_get_u32(in), .height = wire_get_u32(in) };
+	struct framebuffer *fb = NULL;
+	struct error why = { 0 };
+	size_t size = 0;
+	const uint8_t *list =
+		wire_get_blob(in, PROTO_DISPLAY_PAGES_MAX * sizeof(pages.list[0]), &size);
+
+	if (!list || !wire_reader_ended(in))
+		return error_set(err, -EINVAL, "screen: its state is none");
+	if (pages.width == 0)
+		return 0;
+	if (screen_pages_copy(list, size, &pages, &why) ||
+	    screen_pages_attach(&screen->vm->memory, &pages, &fb, &why)) {
+		log_warn_limited(&screen->complaints, "%s; no screen is attached", why.msg);
+		screen_pages_finish(&pages);
+		return 0;
 	}
-	pthread_mutex_unlock(&screen->lock);
-	if (!replaced) {
-		/* A flood of announcements while a picture is taken: the newest is left out. */
-		framebuffer_destroy(fb);
-		return;
-	}
-	vm_reach(screen->vm, STAGE_DISPLAY);
-	control_notify(screen->vm->control);
+	use_framebuffer(screen, fb, &pages);
+	return 0;
 }
 
 static void on_display_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
@@ -319,6 +363,7 @@ void screen_destroy(struct screen *screen)
 	close_fd(&screen->done_fd);
 	framebuffer_destroy(screen->fb);
 	framebuffer_destroy(screen->retired);
+	screen_pages_finish(&screen->pages);
 	pthread_mutex_destroy(&screen->lock);
 	free(screen);
 }

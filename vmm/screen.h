@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "display/screenshot.h"
+#include "lib/wire_fields.h"
 
 struct screen; /* opaque */
 struct vm;
@@ -30,6 +31,13 @@ void screen_destroy(struct screen *screen);
 
 /* Asks the agent where the framebuffer is; what it says is checked before it is used. */
 void screen_attach(struct screen *screen);
+
+/*
+ * Where the screen is, for a copy of the guest: no pixels, those are in its memory. Restoring attaches it;
+ * a guest that has spoilt its screen since is left without one, with a warning. 0 or -EINVAL.
+ */
+void screen_save(const struct screen *screen, struct wire_writer *out);
+int screen_restore(struct screen *screen, struct wire_reader *in, struct error *err);
 
 /* The size of the attached screen. False: none is attached. */
 bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height);

@@ -158,6 +158,33 @@ void serial_write(void *device, uint64_t offset, unsigned size, uint64_t value)
 	}
 }
 
+/* --- state ----------------------------------------------------------------------------------- */
+
+#define REGISTERS(X) X(ier) X(lcr) X(mcr) X(scr) X(dll) X(dlm) X(fcr)
+
+void serial_save(const struct serial *serial, struct wire_writer *out)
+{
+#define PUT(name) wire_put_u8(out, serial->name);
+	REGISTERS(PUT)
+#undef PUT
+	wire_put_u8(out, serial->thr_empty_pending);
+}
+
+int serial_restore(struct serial *serial, struct wire_reader *in, struct error *err)
+{
+#define GET(name) serial->name = wire_get_u8(in);
+	REGISTERS(GET)
+#undef GET
+	serial->thr_empty_pending = wire_get_u8(in);
+	if (!wire_reader_ended(in))
+		return error_set(err, -EINVAL, "serial: its state has not the length it should");
+	serial->ier &= IER_WRITABLE;
+	serial->mcr &= 0x1f;
+	if (serial->thr_empty_pending && (serial->ier & IER_THRI))
+		irq_line_raise(serial->irq);
+	return 0;
+}
+
 /* --- the way out: I/O thread ----------------------------------------------------------------- */
 
 /* A file that has grown too long starts anew; the ring keeps the context. */

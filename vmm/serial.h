@@ -15,6 +15,7 @@
 
 #include "lib/error.h"
 #include "lib/loop.h"
+#include "lib/wire_fields.h"
 #include "vmm/irq.h"
 
 #define SERIAL_SIZE 8
@@ -49,6 +50,13 @@ struct serial {
  */
 int serial_init(struct serial *serial, struct loop *loop, struct irq_line *irq, const char *path,
                 struct error *err);
+
+/*
+ * The registers, as a driver knows them; not what was printed. The vCPUs are parked or haven't started;
+ * restoring sends the interrupt that is pending. 0 or -EINVAL.
+ */
+void serial_save(const struct serial *serial, struct wire_writer *out);
+int serial_restore(struct serial *serial, struct wire_reader *in, struct error *err);
 
 /* Takes back a console file that serial_init() made: for a start that fails later on. */
 void serial_discard(struct serial *serial);

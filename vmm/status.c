@@ -30,6 +30,26 @@ static json_t *describe_stages(const struct vm *vm)
 	return stages;
 }
 
+static void describe_origin(const struct vm *vm, json_t *reply)
+{
+	static const char *const kinds[] = {
+		[ORIGIN_BOOT] = "boot", [ORIGIN_RESTORE] = "restore", [ORIGIN_FORK] = "fork"
+	};
+	char generation[2 * VMGENID_SIZE + 1];
+	json_t *origin = json_pack("{s:s}", "kind", kinds[vm->origin.kind]);
+
+	if (vm->origin.kind != ORIGIN_BOOT)
+		json_object_set_new(origin, "of", json_string(vm->origin.of));
+	if (vm->origin.kind == ORIGIN_RESTORE)
+		json_object_set_new(origin, "mode",
+		                    json_string(restore_mode_name(vm->origin.mode)));
+	platform_generation(&vm->platform, generation);
+	json_object_set_new(reply, "origin", origin);
+	json_object_set_new(reply, "generation", json_string(generation));
+	json_object_set_new(reply, "acknowledged", json_boolean(vm->acknowledged));
+	json_object_set_new(reply, "loaded", json_boolean(vm->loaded));
+}
+
 static json_t *describe_exits(const struct vm *vm)
 {
 	uint64_t mmio = 0, pio = 0, other = 0;
@@ -115,6 +135,7 @@ void status_describe(const struct vm *vm, json_t *reply)
 	json_object_set_new(reply, "started_ns",
 	                    json_integer((json_int_t)vm->stages[STAGE_STARTED]));
 	json_object_set_new(reply, "stages", describe_stages(vm));
+	describe_origin(vm, reply);
 	if (agent_hello(vm->agent))
 		json_object_set_new(reply, "agent", json_deep_copy(agent_hello(vm->agent)));
 	if (screen_size(vm->screen, &width, &height))

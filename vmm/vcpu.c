@@ -7,9 +7,14 @@
  * comes between the thread's look at .kicked and KVM_RUN still makes KVM_RUN return at once
  * (KVM api.rst, 5, "immediate_exit"). The thread clears immediate_exit *before* it looks.
  *
- *	running --kick--> parked --resume--> running
- *	   \                 \
- *	    `---- stop -------`--> ended
+ *	running --kick--> settled --> parked --resume--> running
+ *	   \                              \
+ *	    `---------- stop -------------`--> ended
+ *
+ * Settling: what a register or port access has read reaches the vCPU's registers only in the next
+ * KVM_RUN (KVM api.rst, 5, "KVM_EXIT_MMIO"). So before it parks, a thread enters KVM_RUN once more
+ * with immediate_exit set, which completes the access and runs nothing. A parked vCPU's state is
+ * whole: it can be saved.
  */
 #include "vmm/vcpu.h"
 
@@ -69,6 +74,12 @@ static int vcpu_create(struct vcpu *cpu, struct vcpu_group *group, const struct 
 	if (run == MAP_FAILED)
 		return error_set(err, -errno, "cannot map vCPU %u: %s", index, strerror(errno));
 	cpu->run = run;
+	/* In a forked child it would keep this VM alive when its own VMM has long ended. */
+	if (madvise(run, cpu->run_size, MADV_DONTFORK))
+		return error_set(err, -errno, "cannot keep vCPU %u from forks: %s", index,
+		                 strerror(errno));
+	if (!entry)
+		return 0;
 	return arch_vcpu_init(kvm->fd, cpu->fd, index, group->count, memory, entry, err);
 }
 
@@ -228,16 +239,39 @@ static bool run_once(struct vcpu *cpu)
 	return false;
 }
 
+/* Completes the access that the last exit was for. False: this vCPU runs no further. */
+static bool settle(struct vcpu *cpu)
+{
+	for (;;) {
+		cpu->run->immediate_exit = 1;
+		if (ioctl(cpu->fd, KVM_RUN, 0) < 0)
+			return errno == EINTR || errno == EAGAIN;
+		/* An access in several pieces exits once for each. */
+		if (!handle_exit(cpu))
+			return false;
+	}
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *cpu = arg;
-	bool running = true;
+	bool running = true, entered = false;
 
 	this_vcpu = cpu;
 	while (running) {
+		if (atomic_load(&cpu->group->kicked)) {
+			if (entered && !settle(cpu)) {
+				running = false;
+				break;
+			}
+			if (!park(cpu))
+				break;
+		}
 		cpu->run->immediate_exit = 0;
-		if (atomic_load(&cpu->group->kicked) && !park(cpu))
-			break;
+		/* Looked at once more: a kick before the line above would be forgotten. */
+		if (atomic_load(&cpu->group->kicked))
+			continue;
+		entered = true;
 		running = run_once(cpu);
 	}
 	/* A vCPU that can't go on still counts as parked for whoever pauses. */

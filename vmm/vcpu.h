@@ -56,7 +56,10 @@ struct vcpu_group {
 	atomic_bool first_exit_seen;
 };
 
-/* Creates @count vCPUs in the state of @entry; no thread runs yet. 0 or -errno. */
+/*
+ * Creates @count vCPUs in the state of @entry, or, when that is NULL, in none: arch_vcpu_restore()
+ * gives them theirs. No thread runs yet. 0 or -errno.
+ */
 int vcpu_group_init(struct vcpu_group *group, const struct kvm *kvm, unsigned count,
                     const struct guest_memory *memory, const struct arch_entry *entry,
                     struct bus *mmio, const struct vcpu_handlers *handlers, struct error *err);
@@ -70,7 +73,10 @@ int vcpu_group_start(struct vcpu_group *group, bool paused, struct error *err);
  */
 int vcpu_current(uint64_t *out_pc);
 
-/* Takes every vCPU out of the guest and parks it; returns when all are parked. Idempotent. */
+/*
+ * Takes every vCPU out of the guest and parks it; returns when all are parked. Until they are
+ * resumed their state is whole and may be read and written (KVM_GET_…) by the caller. Idempotent.
+ */
 void vcpu_group_pause(struct vcpu_group *group);
 
 /* Lets parked vCPUs run again. Idempotent. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,6 +19,10 @@
 #include "vmm/control.h"
 #include "vmm/devices.h"
 #include "vmm/screen.h"
+#include "vmm/snapshot/copy.h"
+#include "vmm/snapshot/file.h"
+#include "vmm/snapshot/gate.h"
+#include "vmm/snapshot/pager.h"
 
 #define HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 /* If the loop itself hangs, the kernel ends the process this much after the TTL. */
@@ -60,6 +65,14 @@ int64_t vm_stage_ms(const struct vm *vm, enum vm_stage stage)
 	uint64_t at = atomic_load(&vm->stages[stage]);
 
 	return at ? (int64_t)((at - atomic_load(&vm->stages[STAGE_STARTED])) / NS_PER_MS) : -1;
+}
+
+void vm_reach_told(struct vm *vm, enum vm_stage stage)
+{
+	if (vm->acknowledged)
+		vm_reach(vm, stage);
+	else
+		vm->stages_held |= 1u << stage;
 }
 
 void vm_end(struct vm *vm, enum vm_reason reason, int vcpu, uint64_t pc, const char *detail)
@@ -109,6 +122,43 @@ static void on_first_exit(void *arg)
 	vm_reach(arg, STAGE_FIRST_EXIT);
 }
 
+struct vcpu_handlers vm_vcpu_handlers(struct vm *vm)
+{
+	return (struct vcpu_handlers){ vm, on_stopped, on_first_exit };
+}
+
+/* Asks where the screen is; in a copy when the agent may be asked, and only if it isn't known. */
+static void attach_screen(struct vm *vm)
+{
+	unsigned width, height;
+
+	if (!vm->acknowledged)
+		vm->stages_held |= 1u << STAGE_DISPLAY;
+	else if (vm->origin.kind == ORIGIN_BOOT || !screen_size(vm->screen, &width, &height))
+		screen_attach(vm->screen);
+}
+
+static json_t *greet_agent(void *arg)
+{
+	return gate_greeting(arg);
+}
+
+/* What the agent has told before it acknowledged counts from now on. */
+static void on_acknowledged(void *arg)
+{
+	struct vm *vm = arg;
+	unsigned held = vm->stages_held;
+
+	gate_open(vm);
+	vm->stages_held = 0;
+	for (unsigned stage = 0; stage < STAGE_COUNT; stage++)
+		if (stage != STAGE_DISPLAY && (held & 1u << stage))
+			vm_reach(vm, stage);
+	if (held & 1u << STAGE_DISPLAY)
+		attach_screen(vm);
+	control_notify(vm->control);
+}
+
 static void on_agent_event(void *arg, const char *name, const json_t *event)
 {
 	struct vm *vm = arg;
@@ -117,11 +167,11 @@ static void on_agent_event(void *arg, const char *name, const json_t *event)
 	if (strcmp(name, "hello") == 0 || (strcmp(name, "ready") == 0 && !stage))
 		return;
 	if (strcmp(name, "ready") == 0 && strcmp(stage, "agent") == 0)
-		vm_reach(vm, STAGE_AGENT);
+		vm_reach_told(vm, STAGE_AGENT);
 	else if (strcmp(name, "ready") == 0 && strcmp(stage, "browser") == 0)
-		vm_reach(vm, STAGE_BROWSER);
+		vm_reach_told(vm, STAGE_BROWSER);
 	else if (strcmp(name, "ready") == 0 && strcmp(stage, "display") == 0)
-		screen_attach(vm->screen);
+		attach_screen(vm);
 	else if (strcmp(name, "died") == 0)
 		control_note_death(vm->control, event);
 	control_notify(vm->control);
@@ -150,10 +200,13 @@ static void on_signal(int number)
 static int catch_signals(struct vm *vm, struct error *err)
 {
 	struct sigaction end = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+	/* Clones and writers live and end by themselves: nobody waits for them. */
+	struct sigaction no_zombies = { .sa_handler = SIG_IGN, .sa_flags = SA_NOCLDWAIT };
 
 	signalled_vm = vm;
 	if (sigaction(SIGTERM, &end, NULL) || sigaction(SIGINT, &end, NULL) ||
 	    sigaction(SIGHUP, &end, NULL) || sigaction(SIGPIPE, &ignore, NULL) ||
+	    sigaction(SIGCHLD, &no_zombies, NULL) ||
 	    /* A disk beyond the file size limit is an error of that write. */
 	    sigaction(SIGXFSZ, &ignore, NULL))
 		return error_set(err, -errno, "sigaction: %s", strerror(errno));
@@ -164,16 +217,20 @@ static int catch_signals(struct vm *vm, struct error *err)
 
 int vm_open(struct vm *vm, const struct vm_config *config, struct error *err)
 {
-	const struct agent_handlers agent_handlers = { vm, on_agent_event, on_agent_lost };
+	const struct agent_handlers agent_handlers = { vm, on_agent_event, on_agent_lost,
+		                                       greet_agent, on_acknowledged };
 
 	vm->config = config;
-	vm->kvm = (struct kvm)KVM_INIT;
 	vm->serial_irq.fd = -1;
 	vm->vmgenid_irq.fd = -1;
+	vm->loaded_fd = -1;
 	vm->ending.vcpu = -1;
 	pthread_mutex_init(&vm->ending.lock, NULL);
+	if (vm->origin.kind == ORIGIN_BOOT)
+		vm->acknowledged = vm->loaded = true;
 
-	int ret = kvm_open(&vm->kvm, err);
+	/* A fork has /dev/kvm open already. */
+	int ret = vm->origin.kind == ORIGIN_FORK ? 0 : kvm_open(&vm->kvm, err);
 	if (ret)
 		return ret;
 	ret = kvm_create_vm(&vm->kvm, err);
@@ -218,7 +275,7 @@ static int load_kernel(struct vm *vm, struct error *err)
  * be a multiple of 2 MiB; what lies behind the file's end is anonymous zeros, as touching a file
  * mapping beyond its end would be fatal.
  */
-static int map_image(struct vm *vm, struct error *err)
+int vm_map_image(struct vm *vm, struct error *err)
 {
 	const char *path = vm->config->image;
 	cleanup_fd int fd = -1;
@@ -262,7 +319,7 @@ int vm_load_memory(struct vm *vm, struct error *err)
 	if (ret == 0)
 		ret = load_kernel(vm, err);
 	if (ret == 0 && vm->config->image)
-		ret = map_image(vm, err);
+		ret = vm_map_image(vm, err);
 	if (ret == 0)
 		ret = kvm_add_memory(&vm->kvm, &vm->memory, 0, err);
 	return ret;
@@ -330,7 +387,7 @@ static int write_boot_params(struct vm *vm, struct error *err)
 
 int vm_boot(struct vm *vm, struct error *err)
 {
-	const struct vcpu_handlers handlers = { vm, on_stopped, on_first_exit };
+	const struct vcpu_handlers handlers = vm_vcpu_handlers(vm);
 	int ret = write_boot_params(vm, err);
 
 	if (ret)
@@ -362,16 +419,51 @@ static void start_ttl(struct vm *vm)
 	alarm((unsigned)(ttl_s + TTL_BACKSTOP_S));
 }
 
-int vm_run(struct vm *vm, struct error *err)
+static bool is_over(struct vm *vm)
 {
+	pthread_mutex_lock(&vm->ending.lock);
+	bool over = vm->ending.reason != VM_RUNNING;
+	pthread_mutex_unlock(&vm->ending.lock);
+	return over || signal_seen;
+}
+
+/* A signal meanwhile would stop the original's loop through a descriptor that the child shares. */
+static const struct clone_plan *make_copies(struct vm *vm)
+{
+	sigset_t ending, before;
+
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &ending, &before);
+	const struct clone_plan *plan = copies_make(vm);
+	if (plan)
+		signalled_vm = NULL;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return plan;
+}
+
+int vm_run(struct vm *vm, const struct clone_plan **out_plan, struct error *err)
+{
+	const struct clone_plan *plan = NULL;
+
 	start_ttl(vm);
 	vm->paused = vm->config->paused;
 	vm_reach(vm, STAGE_ENTRY);
 	int ret = vcpu_group_start(&vm->vcpus, vm->paused, err);
 	if (ret)
 		return ret;
-	ret = loop_run(vm->loop);
+	/* The loop ends for good, or for a copy to be made. */
+	do {
+		ret = loop_run(vm->loop);
+		if (ret == 0 && !is_over(vm))
+			plan = make_copies(vm);
+	} while (ret == 0 && !plan && !is_over(vm));
 	signalled_vm = NULL;
+	*out_plan = plan;
+	if (plan)
+		return 0;
 	if (ret)
 		return error_set(err, ret, "the event loop failed: %s", strerror(-ret));
 	if (signal_seen)
@@ -382,7 +474,8 @@ int vm_run(struct vm *vm, struct error *err)
 void vm_destroy(struct vm *vm)
 {
 	signalled_vm = NULL;
-	/* Open requests end here, each telling the one before it: agent, screen, then the clients. */
+	/* Open requests end here, each telling the one before it: copies, agent, screen, then the clients. */
+	copies_end(vm);
 	agent_destroy(vm->agent);
 	screen_destroy(vm->screen);
 	control_destroy(vm->control);
@@ -391,9 +484,15 @@ void vm_destroy(struct vm *vm)
 		serial_discard(&vm->serial);
 	devices_destroy(vm);
 	kvm_close(&vm->kvm);
+	/* Nobody touches guest memory any more. */
+	pager_finish(vm->pager);
+	snapshot_file_close(vm->file);
+	loop_watch_remove(vm->loop, &vm->loaded_watch);
+	close_fd(&vm->loaded_fd);
 	if (vm->image_host)
 		munmap(vm->image_host, vm->image_size);
 	guest_memory_finish(&vm->memory);
 	loop_destroy(vm->loop);
+	free(vm->machine);
 	pthread_mutex_destroy(&vm->ending.lock);
 }

@@ -10,6 +10,10 @@
  *	vm_serve         control socket
  *	vm_run           threads run; returns when the guest or its owner has ended it
  *
+ * A guest that was running before takes another way to the same point: one restored from a file has
+ * vm_open_snapshot before all else and vm_restore_memory for vm_load_memory; one forked off another VM
+ * has its memory already (vm_adopt). Both have vm_restore for vm_boot.
+ *
  * Threads: the caller's is the I/O thread from vm_run() on. vCPU threads enter through the bus and
  * through vm_end(); the screen's thread only reads guest memory. All else is I/O thread only.
  */
@@ -30,6 +34,7 @@
 #include "vmm/memory.h"
 #include "vmm/platform.h"
 #include "vmm/serial.h"
+#include "vmm/snapshot/restore.h"
 #include "vmm/vcpu.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/virtio.h"
@@ -59,7 +64,10 @@ struct vm_config {
 	bool guest_root;
 	bool no_page_reporting; /* the guest keeps what it has freed */
 	bool paused;            /* start with vCPUs parked */
-	bool ring3;             /* a freestanding test guest (arch.h) */
+	/* A snapshot file to go on from (NULL: boot), and how its memory is had. */
+	const char *restore;
+	struct restore_config restore_config;
+	bool ring3; /* a freestanding test guest (arch.h) */
 };
 
 enum vm_reason {
@@ -94,7 +102,31 @@ enum vm_stage {
 	STAGE_COUNT
 };
 
+/* How this guest has come to be. */
+enum vm_origin_kind { ORIGIN_BOOT, ORIGIN_RESTORE, ORIGIN_FORK };
+
+struct vm_origin {
+	enum vm_origin_kind kind;
+	char of[65]; /* the snapshot's id, or the name of the session it was forked off */
+	enum restore_mode mode; /* ORIGIN_RESTORE */
+};
+
+/* See snapshot/pause.h. */
+enum vm_pause { PAUSE_RUNNING, PAUSE_PAUSING, PAUSE_QUIESCED, PAUSE_COPYING };
+
+/* The state that a copy takes up, as sections; borrowed until vm_restore() has used it. */
+struct vm_saved {
+	const uint8_t *state;
+	size_t size;
+};
+
 #define VM_VIRTIO_MAX 12
+
+struct clone_plan;
+struct copy;
+struct pager;
+struct saved_origin;
+struct snapshot_file;
 
 struct vm {
 	const struct vm_config *config; /* borrowed */
@@ -103,8 +135,9 @@ struct vm {
 	struct guest_memory memory;
 	struct arch_entry entry;
 	struct gpa kernel_end;
-	uint8_t *image_host; /* owned mapping of the root image */
-	uint64_t image_size; /* bytes mapped, a multiple of 2 MiB */
+	uint8_t *image_host;     /* owned mapping of the root image */
+	uint64_t image_size;     /* bytes mapped, a multiple of 2 MiB */
+	uint64_t image_identity; /* 0: not looked at yet */
 	struct gpa image_base;
 
 	struct bus bus;
@@ -114,12 +147,30 @@ struct vm {
 	struct platform platform;
 	struct virtio_device *virtio[VM_VIRTIO_MAX];
 	unsigned virtio_count;
-	struct virtio_device *balloon; /* one of .virtio */
-	unsigned disk_count;           /* of them, disks */
+	/* Some of .virtio; a card may be missing. */
+	struct virtio_device *balloon, *vsock, *net;
+	unsigned disk_count; /* of them, disks */
 	struct arch_fdt_device nodes[VM_VIRTIO_MAX + 4];
 	unsigned node_count;
 	struct vcpu_group vcpus;
-	bool paused;
+	bool paused; /* its owner has frozen it */
+
+	/* Copies (snapshot/). */
+	struct vm_origin origin;
+	struct vm_saved saved;
+	struct vm *original; /* what a fork left behind; never touched */
+	struct snapshot_file
+		*file; /* owned: it was restored from; NULL when it isn't needed any more */
+	struct saved_origin *machine; /* owned: strings of the file's configuration */
+	struct pager *pager;          /* owned: loads memory from .file */
+	int loaded_fd;                /* owned eventfd: the pager is done */
+	struct loop_watch loaded_watch;
+	bool loaded;       /* all memory is there */
+	bool acknowledged; /* the guest knows that it is a copy; true for one that was booted */
+	unsigned stages_held;
+	enum vm_pause pause;
+	struct copy *copies, *copies_begun; /* owned: asked for; forked, others' pids to come */
+	uint64_t copied_ns;                 /* when the copy under way began */
 
 	struct agent *agent;
 	struct screen *screen;
@@ -137,8 +188,17 @@ int vm_load_memory(struct vm *vm, struct error *err);
 int vm_add_devices(struct vm *vm, struct error *err);
 int vm_boot(struct vm *vm, struct error *err);
 int vm_serve(struct vm *vm, struct error *err);
-int vm_run(struct vm *vm, struct error *err);
+int vm_open_snapshot(struct vm *vm, struct vm_config *config, struct error *err);
+int vm_restore_memory(struct vm *vm, struct error *err);
+int vm_adopt(struct vm *vm, struct error *err);
+int vm_restore(struct vm *vm, struct error *err);
+/* *out_plan: NULL; or, in a forked child, what it is to become (snapshot/clone.h). */
+int vm_run(struct vm *vm, const struct clone_plan **out_plan, struct error *err);
 void vm_destroy(struct vm *vm);
+
+/* Between the steps above: maps config->image behind RAM; what vCPUs tell goes to this VM. */
+int vm_map_image(struct vm *vm, struct error *err);
+struct vcpu_handlers vm_vcpu_handlers(struct vm *vm);
 
 /* Ends the VM: the first reason given counts. Any thread. @pc and @vcpu (-1) go into the report. */
 void vm_end(struct vm *vm, enum vm_reason reason, int vcpu, uint64_t pc, const char *detail);
@@ -149,6 +209,9 @@ void vm_resume(struct vm *vm);
 
 /* Notes a milestone, once. Any thread. */
 void vm_reach(struct vm *vm, enum vm_stage stage);
+
+/* The same for what the guest's agent tells: noted when it has acknowledged that it is a copy. */
+void vm_reach_told(struct vm *vm, enum vm_stage stage);
 
 /* Milliseconds from the start of the VMM to @stage, or -1 while it isn't reached. */
 int64_t vm_stage_ms(const struct vm *vm, enum vm_stage stage);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "lib/error.h"
+#include "lib/wire_fields.h"
 #include "vmm/arch/x86_64/layout.h"
 #include "vmm/memory.h"
 
@@ -79,6 +80,27 @@ int arch_vm_init(int vm_fd, struct error *err);
 int arch_vcpu_init(int kvm_fd, int vcpu_fd, unsigned index, unsigned cpus,
                    const struct guest_memory *memory, const struct arch_entry *entry,
                    struct error *err);
+
+/*
+ * Encodes the whole state of a vCPU that isn't running, CPUID included. 0 or -errno. Any thread that
+ * owns the vCPU.
+ */
+int arch_vcpu_save(int kvm_fd, int vcpu_fd, struct wire_writer *out, struct error *err);
+
+/*
+ * Gives a fresh vCPU the state that @in has, all of which is used. With @foreign, for what comes from
+ * a file, a CPU that lacks a feature the guest has seen is refused, by name. 0 or -errno.
+ */
+int arch_vcpu_restore(int kvm_fd, int vcpu_fd, struct wire_reader *in, bool foreign,
+                      struct error *err);
+
+/*
+ * The VM's own state: its clock, and the rate of the TSC, which all vCPUs have in common (@vcpu_fd is
+ * any of them). Restoring: the rate for each vCPU before its state, the VM after them. 0 or -errno.
+ */
+int arch_vm_save(int vm_fd, int vcpu_fd, struct wire_writer *out, struct error *err);
+int arch_vm_restore_rate(int vcpu_fd, struct wire_reader in, struct error *err);
+int arch_vm_restore(int vm_fd, struct wire_reader in, struct error *err);
 
 /* The instruction pointer of a vCPU that isn't running, for reports; 0 when it can't be had. */
 uint64_t arch_vcpu_pc(int vcpu_fd);

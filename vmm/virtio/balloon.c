@@ -100,11 +100,12 @@ static int discard(struct balloon *balloon, void *host, uint64_t size, uint64_t 
 
 	if (ret == -EINVAL)
 		return error_set(err, -EPROTO, "balloon: %s", rule);
-	if (ret)
+	/* What is given while RAM is still being loaded stays as it is: neither side counts on it. */
+	if (ret && ret != -EAGAIN)
 		log_warn_limited(&balloon->dev.complaints,
 		                 "balloon: memory of the guest can't be given back: %s",
 		                 strerror(-ret));
-	else
+	else if (ret == 0)
 		*count += size;
 	return 0;
 }
@@ -379,6 +380,41 @@ static void balloon_reset(struct virtio_device *dev)
 	balloon->config.actual = 0;
 }
 
+/*
+ * What is out of its ring goes back, to be popped again. An open list is then begun anew: all its
+ * pages are the balloon's still, so dropping some of them twice does no harm.
+ */
+static void balloon_quiesce(struct virtio_device *dev)
+{
+	struct balloon *balloon = from(dev);
+
+	if (balloon->list_open)
+		virtqueue_unpop(&dev->queues[0], 1);
+	if (balloon->stats_held)
+		virtqueue_unpop(&dev->queues[balloon->stats_queue], 1);
+	balloon->list_open = balloon->stats_held = false;
+}
+
+static void balloon_save(const struct virtio_device *dev, struct wire_writer *out)
+{
+	const struct balloon *balloon = container_of(dev, struct balloon, dev);
+
+	wire_put_u8(out, balloon->running);
+	wire_put_u32(out, le32toh(balloon->config.target));
+	wire_put_u32(out, le32toh(balloon->config.actual));
+}
+
+static int balloon_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err)
+{
+	struct balloon *balloon = from(dev);
+
+	(void)err;
+	balloon->running = wire_get_u8(in);
+	balloon->config.target = htole32(wire_get_u32(in));
+	balloon->config.actual = htole32(wire_get_u32(in));
+	return 0;
+}
+
 static void balloon_destroy(struct virtio_device *dev)
 {
 	loop_timer_cancel(dev->loop, &from(dev)->stats_told);
@@ -396,6 +432,9 @@ static const struct virtio_ops balloon_ops = {
 	.activated = balloon_activated,
 	.notified = balloon_notified,
 	.reset = balloon_reset,
+	.quiesce = balloon_quiesce,
+	.save = balloon_save,
+	.restore = balloon_restore,
 	.destroy = balloon_destroy,
 };
 

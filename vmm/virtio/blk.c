@@ -336,6 +336,42 @@ static void blk_reset(struct virtio_device *dev)
 		pthread_cond_wait(&blk->rested, &dev->lock);
 }
 
+/* The request under way ends; the thread then waits for the lock, which the caller keeps. */
+static void blk_quiesce(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+
+	while (blk->at_work)
+		pthread_cond_wait(&blk->rested, &dev->lock);
+	batch_end(blk, 0);
+}
+
+static void blk_save(const struct virtio_device *dev, struct wire_writer *out)
+{
+	const struct blk *blk = container_of(dev, struct blk, dev);
+
+	wire_put_u64(out, blk->file.size);
+	wire_put_u8(out, blk->file.read_only);
+	wire_put_u8(out, blk->mode_chosen);
+	wire_put_u8(out, blk->config.wce);
+}
+
+static int blk_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err)
+{
+	struct blk *blk = blk_of(dev);
+	uint64_t size = wire_get_u64(in);
+	bool read_only = wire_get_u8(in);
+
+	blk->mode_chosen = wire_get_u8(in);
+	blk->config.wce = wire_get_u8(in) & 1;
+	if (in->failed || size != blk->file.size || read_only != blk->file.read_only)
+		return error_set(err, -EINVAL,
+		                 "%.*s: its file isn't the one that the guest knows: the size or "
+		                 "whether it may be written has changed",
+		                 (int)sizeof(blk->name), blk->name);
+	return 0;
+}
+
 static void blk_destroy(struct virtio_device *dev)
 {
 	struct blk *blk = blk_of(dev);
@@ -359,6 +395,9 @@ static const struct virtio_ops blk_ops = {
 	.config_write = blk_config_write,
 	.notified = blk_notified,
 	.reset = blk_reset,
+	.quiesce = blk_quiesce,
+	.save = blk_save,
+	.restore = blk_restore,
 	.destroy = blk_destroy,
 };
 

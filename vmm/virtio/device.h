@@ -18,6 +18,7 @@
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/wire_fields.h"
 #include "vmm/irq.h"
 #include "vmm/memory.h"
 #include "vmm/virtio/queue.h"
@@ -31,6 +32,14 @@
 #define VIRTIO_F_INDIRECT_DESC_BIT (1ull << 28)
 #define VIRTIO_F_EVENT_IDX_BIT (1ull << 29)
 #define VIRTIO_F_VERSION_1_BIT (1ull << 32)
+
+/* §2.1 */
+#define VIRTIO_STATUS_ACKNOWLEDGE 1u
+#define VIRTIO_STATUS_DRIVER 2u
+#define VIRTIO_STATUS_DRIVER_OK 4u
+#define VIRTIO_STATUS_FEATURES_OK 8u
+#define VIRTIO_STATUS_NEEDS_RESET 64u
+#define VIRTIO_STATUS_FAILED 128u
 
 struct virtio_device;
 
@@ -58,6 +67,19 @@ struct virtio_ops {
 	void (*reset)(struct virtio_device *dev);
 	/* Frees what the device holds. May be NULL. */
 	void (*destroy)(struct virtio_device *dev);
+
+	/*
+	 * The VM is to be copied (state.h); the vCPUs are parked. Gives back every chain that is out of
+	 * its ring, signals what is owed, lets work that is under way end. May be NULL.
+	 */
+	void (*quiesce)(struct virtio_device *dev);
+	/* Encodes what the transport doesn't know of. May be NULL: there is nothing. */
+	void (*save)(const struct virtio_device *dev, struct wire_writer *out);
+	/*
+	 * Takes up a driver's work where it was saved: transport and queues are restored already, and
+	 * nothing runs yet. 0 or -errno. May be NULL.
+	 */
+	int (*restore)(struct virtio_device *dev, struct wire_reader *in, struct error *err);
 };
 
 struct virtio_notify {
@@ -110,6 +132,9 @@ void virtio_device_unwatch(struct virtio_device *dev);
 /* Bus handlers (vmm/bus.h); @device is the struct virtio_device. They take its lock themselves. */
 uint64_t virtio_mmio_read(void *device, uint64_t offset, unsigned size);
 void virtio_mmio_write(void *device, uint64_t offset, unsigned size, uint64_t value);
+
+/* The features that are offered, those of the transport included. */
+uint64_t virtio_device_offers(const struct virtio_device *dev);
 
 /* Did the driver accept the feature with this bit mask? Only meaningful from .activated on. */
 bool virtio_device_has(const struct virtio_device *dev, uint64_t feature);

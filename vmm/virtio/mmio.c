@@ -54,20 +54,14 @@
 #define VERSION 2
 #define VENDOR 0x434c4348u /* "CLCH" */
 
-/* §2.1 */
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER 2u
-#define STATUS_DRIVER_OK 4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_NEEDS_RESET 64u
-#define STATUS_FAILED 128u
 #define STATUS_WRITABLE                                                                            \
-	(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_DRIVER_OK | STATUS_FEATURES_OK | STATUS_FAILED)
+	(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK |              \
+	 VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_FAILED)
 
 #define INTERRUPT_USED 1u
 #define INTERRUPT_CONFIG 2u
 
-static uint64_t offered(const struct virtio_device *dev)
+uint64_t virtio_device_offers(const struct virtio_device *dev)
 {
 	return dev->features | VIRTIO_F_VERSION_1_BIT | VIRTIO_F_EVENT_IDX_BIT |
 	       VIRTIO_F_INDIRECT_DESC_BIT;
@@ -97,7 +91,7 @@ bool virtio_device_has(const struct virtio_device *dev, uint64_t feature)
 void virtio_device_config_changed(struct virtio_device *dev)
 {
 	dev->config_generation++;
-	if (dev->status & STATUS_DRIVER_OK)
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
 		raise(dev, INTERRUPT_CONFIG);
 }
 
@@ -131,7 +125,7 @@ void virtio_device_fail(struct virtio_device *dev, const struct error *err)
 	if (dev->needs_reset)
 		return;
 	dev->needs_reset = true;
-	if (dev->status & STATUS_DRIVER_OK)
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
 		raise(dev, INTERRUPT_CONFIG);
 }
 
@@ -178,13 +172,13 @@ static uint32_t read_register(struct virtio_device *dev, uint64_t offset)
 	case REG_DEVICE_FEATURES:
 		if (dev->features_select > 1)
 			return 0;
-		return (uint32_t)(offered(dev) >> (32 * dev->features_select));
+		return (uint32_t)(virtio_device_offers(dev) >> (32 * dev->features_select));
 	case REG_QUEUE_NUM_MAX:
 		return queue ? dev->ops->queue_size : 0;
 	case REG_QUEUE_READY:
 		return queue && queue->active;
 	case REG_STATUS:
-		return dev->status | (dev->needs_reset ? STATUS_NEEDS_RESET : 0);
+		return dev->status | (dev->needs_reset ? VIRTIO_STATUS_NEEDS_RESET : 0);
 	case REG_SHM_LEN_LOW: /* §4.2.2.1: no such region reads as all ones */
 	case REG_SHM_LEN_HIGH:
 	case REG_SHM_BASE_LOW:
@@ -216,7 +210,7 @@ uint64_t virtio_mmio_read(void *device, uint64_t offset, unsigned size)
 
 static void write_features(struct virtio_device *dev, uint32_t value)
 {
-	if (dev->status & STATUS_FEATURES_OK || dev->driver_features_select > 1)
+	if (dev->status & VIRTIO_STATUS_FEATURES_OK || dev->driver_features_select > 1)
 		return;
 	unsigned shift = 32 * dev->driver_features_select;
 	dev->driver_features &= ~(0xffffffffull << shift);
@@ -232,13 +226,15 @@ static void write_status(struct virtio_device *dev, uint32_t value)
 		return;
 	}
 	/* §3.1.1: the device keeps FEATURES_OK clear when it can't live with the subset. */
-	if ((added & STATUS_FEATURES_OK) && ((dev->driver_features & ~offered(dev)) ||
-	                                     !(dev->driver_features & VIRTIO_F_VERSION_1_BIT)))
-		added &= ~STATUS_FEATURES_OK;
-	if ((added & STATUS_DRIVER_OK) && !((dev->status | added) & STATUS_FEATURES_OK))
-		added &= ~STATUS_DRIVER_OK;
+	if ((added & VIRTIO_STATUS_FEATURES_OK) &&
+	    ((dev->driver_features & ~virtio_device_offers(dev)) ||
+	     !(dev->driver_features & VIRTIO_F_VERSION_1_BIT)))
+		added &= ~VIRTIO_STATUS_FEATURES_OK;
+	if ((added & VIRTIO_STATUS_DRIVER_OK) &&
+	    !((dev->status | added) & VIRTIO_STATUS_FEATURES_OK))
+		added &= ~VIRTIO_STATUS_DRIVER_OK;
 	dev->status |= added;
-	if ((added & STATUS_DRIVER_OK) && dev->ops->activated && !dev->needs_reset)
+	if ((added & VIRTIO_STATUS_DRIVER_OK) && dev->ops->activated && !dev->needs_reset)
 		dev->ops->activated(dev);
 }
 
@@ -246,7 +242,7 @@ static void write_queue_ready(struct virtio_device *dev, struct virtqueue *queue
 {
 	struct error err = { 0 };
 
-	if (value != 1 || queue->active || !(dev->status & STATUS_FEATURES_OK))
+	if (value != 1 || queue->active || !(dev->status & VIRTIO_STATUS_FEATURES_OK))
 		return;
 	queue->event_idx = virtio_device_has(dev, VIRTIO_F_EVENT_IDX_BIT);
 	queue->indirect = virtio_device_has(dev, VIRTIO_F_INDIRECT_DESC_BIT);
@@ -356,7 +352,7 @@ static void on_notify(struct loop_watch *watch, uint32_t events)
 
 	(void)events;
 	pthread_mutex_lock(&dev->lock);
-	if ((dev->status & STATUS_DRIVER_OK) && !dev->needs_reset &&
+	if ((dev->status & VIRTIO_STATUS_DRIVER_OK) && !dev->needs_reset &&
 	    dev->queues[notify->queue].active)
 		dev->ops->notified(dev, notify->queue);
 	pthread_mutex_unlock(&dev->lock);

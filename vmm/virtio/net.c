@@ -54,6 +54,7 @@ struct net {
 	struct net_backend *backend; /* owned */
 	struct virtio_net_config config;
 	bool running; /* DRIVER_OK was set */
+	bool shut;    /* no frame goes in or out: virtio_net_shut() */
 	struct limit rx_limit, tx_limit;
 	bool want_in, want_out;
 	struct net_rx rx;
@@ -304,14 +305,15 @@ static void sync_link(struct net *net)
 static void work(struct net *net, bool in, bool out)
 {
 	unsigned frames = 0;
+	bool works = net->running && !net->shut;
 
-	if (net->running && !net->dev.needs_reset && out)
+	if (works && !net->dev.needs_reset && out)
 		frames += transmit(net);
-	if (net->running && !net->dev.needs_reset && (in || net->want_in))
+	if (works && !net->dev.needs_reset && (in || net->want_in))
 		frames += receive(net);
 	if (frames > 0)
 		virtio_device_signal_all(&net->dev);
-	if (!net->running || net->dev.needs_reset)
+	if (!works || net->dev.needs_reset)
 		net->want_in = net->want_out = false;
 	sync_link(net);
 	net->backend->ops->want(net->backend, net->want_in, net->want_out);
@@ -366,6 +368,58 @@ static void net_config_read(struct virtio_device *dev, size_t offset, void *out,
 	memcpy(out, (const uint8_t *)&net_of(dev)->config + offset, size);
 }
 
+/* Receive buffers go back into their ring. A frame that waits for more of them is lost, as frames may. */
+static void net_quiesce(struct virtio_device *dev)
+{
+	struct net *net = net_of(dev);
+
+	virtqueue_unpop(&dev->queues[QUEUE_RX], net->rx.count);
+	net_rx_init(&net->rx, net->rx.mergeable);
+	net->pending_size = 0;
+}
+
+static void net_save(const struct virtio_device *dev, struct wire_writer *out)
+{
+	const struct net *net = container_of(dev, struct net, dev);
+
+	wire_put_u8(out, net->running);
+	wire_put_u16(out, le16toh(net->config.status));
+	wire_put_u16(out, le16toh(net->config.mtu));
+}
+
+static int net_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err)
+{
+	struct net *net = net_of(dev);
+
+	(void)err;
+	net->running = wire_get_u8(in);
+	/* As the driver knows it: a link that is another now is told by a change. */
+	net->config.status = htole16(wire_get_u16(in));
+	net->config.mtu = htole16(wire_get_u16(in));
+	if (!net->running)
+		return 0;
+	net_rx_init(&net->rx, virtio_device_has(dev, NET_F(VIRTIO_NET_F_MRG_RXBUF)));
+	net->backend->ops->negotiated(net->backend, dev->driver_features);
+	return 0;
+}
+
+void virtio_net_shut(struct virtio_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	net_of(dev)->shut = true;
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void virtio_net_open(struct virtio_device *dev)
+{
+	struct net *net = net_of(dev);
+
+	pthread_mutex_lock(&dev->lock);
+	net->shut = false;
+	work(net, true, true);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static void net_destroy(struct virtio_device *dev)
 {
 	struct net *net = net_of(dev);
@@ -388,6 +442,9 @@ static const struct virtio_ops net_ops = {
 	.activated = net_activated,
 	.notified = net_notified,
 	.reset = net_reset,
+	.quiesce = net_quiesce,
+	.save = net_save,
+	.restore = net_restore,
 	.destroy = net_destroy,
 };
 
@@ -401,10 +458,14 @@ static void on_backend_ready(struct net_backend *backend)
 static int plug_in(struct net *net, const struct net_config *config, struct error *err)
 {
 	struct loop *loop = net->dev.loop;
-	int ret = config->kind == NET_STREAM
-	                  ? net_stream_create(loop, config->target, &net->backend, err)
-	                  : net_tap_create(loop, config->target, config->fd, &net->backend, err);
+	int ret;
 
+	if (config->kind == NET_UNPLUGGED)
+		ret = net_unplugged_create(&net->backend, err);
+	else if (config->kind == NET_STREAM)
+		ret = net_stream_create(loop, config->target, &net->backend, err);
+	else
+		ret = net_tap_create(loop, config->target, config->fd, &net->backend, err);
 	if (ret)
 		return ret;
 	net->backend->ready = on_backend_ready;

@@ -14,7 +14,8 @@
 
 #define NET_MAC_SIZE 6
 
-enum net_kind { NET_NONE, NET_TAP, NET_TAP_FD, NET_STREAM };
+/* NET_UNPLUGGED: a card without a cable, for the copy of a guest that knows its card. */
+enum net_kind { NET_NONE, NET_TAP, NET_TAP_FD, NET_STREAM, NET_UNPLUGGED };
 
 /* What the command line says of it. */
 struct net_config {
@@ -30,5 +31,12 @@ struct net_config {
 /* 0 or -errno with one line that says what to do. @config is copied, but for its .target. */
 int virtio_net_create(const struct virtio_place *place, const struct net_config *config,
                       struct virtio_device **out_dev, struct error *err);
+
+/*
+ * Lets no frame in or out until virtio_net_open(): a copy of a guest must not speak before it knows
+ * that it is one. Shut before the guest runs, opened by the I/O thread.
+ */
+void virtio_net_shut(struct virtio_device *dev);
+void virtio_net_open(struct virtio_device *dev);
 
 #endif

@@ -66,4 +66,7 @@ int net_tap_create(struct loop *loop, const char *name, int fd, struct net_backe
 int net_stream_create(struct loop *loop, const char *path, struct net_backend **out_backend,
                       struct error *err);
 
+/* Nothing at all: the link is down, frames are dropped, and whatever a driver uses will do. */
+int net_unplugged_create(struct net_backend **out_backend, struct error *err);
+
 #endif

@@ -135,6 +135,36 @@ int virtqueue_activate(struct virtqueue *queue, struct error *err)
 	return 0;
 }
 
+void virtqueue_save(const struct virtqueue *queue, struct virtqueue_state *out_state)
+{
+	*out_state = (struct virtqueue_state){
+		.setup = queue->setup,
+		.event_idx = queue->event_idx,
+		.indirect = queue->indirect,
+		.active = queue->active,
+		.broken = queue->broken,
+		.next_avail = queue->next_avail,
+		.next_used = queue->next_used,
+		.signalled = queue->signalled,
+	};
+}
+
+int virtqueue_restore(struct virtqueue *queue, const struct virtqueue_state *state,
+                      struct error *err)
+{
+	queue->setup = state->setup;
+	queue->event_idx = state->event_idx;
+	queue->indirect = state->indirect;
+	int ret = state->active ? virtqueue_activate(queue, err) : 0;
+	if (ret)
+		return ret;
+	queue->next_avail = state->next_avail;
+	queue->next_used = state->next_used;
+	queue->signalled = state->signalled;
+	queue->broken = state->broken;
+	return 0;
+}
+
 static uint16_t load16(const uint16_t *field, int order)
 {
 	return __atomic_load_n(field, order);
@@ -241,11 +271,11 @@ static const char *walk(const struct virtqueue *queue, uint16_t head, struct vir
 }
 
 /* avail_event, behind the used ring: "notify me about the entry with this index" (§2.7.10). */
-static void ask_for_notification(struct virtqueue *queue)
+static void ask_for_notification(struct virtqueue *queue, uint16_t index)
 {
 	uint16_t *avail_event = (uint16_t *)(void *)&queue->used->ring[queue->size];
 
-	__atomic_store_n(avail_event, queue->next_avail, __ATOMIC_RELAXED);
+	__atomic_store_n(avail_event, index, __ATOMIC_RELAXED);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -261,7 +291,7 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, st
 		return 0;
 	uint16_t waiting = count_waiting(queue);
 	if (waiting == 0 && queue->event_idx) {
-		ask_for_notification(queue);
+		ask_for_notification(queue, queue->next_avail);
 		waiting = count_waiting(queue);
 	}
 	if (waiting == 0)
@@ -281,6 +311,15 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, st
 unsigned virtqueue_waiting(const struct virtqueue *queue)
 {
 	return queue->active && !queue->broken ? count_waiting(queue) : 0;
+}
+
+unsigned virtqueue_await_more(struct virtqueue *queue)
+{
+	unsigned waiting = virtqueue_waiting(queue);
+
+	if (queue->active && !queue->broken && queue->event_idx)
+		ask_for_notification(queue, (uint16_t)(queue->next_avail + waiting));
+	return waiting;
 }
 
 void virtqueue_unpop(struct virtqueue *queue, unsigned count)

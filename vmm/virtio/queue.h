@@ -76,6 +76,28 @@ int virtqueue_activate(struct virtqueue *queue, struct error *err);
  */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *out_chain, struct error *err);
 
+/* What is saved of a queue: numbers, no memory. */
+struct virtqueue_state {
+	struct virtqueue_setup setup;
+	bool event_idx, indirect, active, broken;
+	uint16_t next_avail, next_used, signalled;
+};
+
+void virtqueue_save(const struct virtqueue *queue, struct virtqueue_state *out_state);
+
+/*
+ * Puts a queue that virtqueue_init() made into @state, which is judged as a driver's set-up is.
+ * 0 or -EINVAL.
+ */
+int virtqueue_restore(struct virtqueue *queue, const struct virtqueue_state *state,
+                      struct error *err);
+
+/*
+ * Bids the driver notify of the next chain that it adds, whatever waits already. How many wait now:
+ * more later means that it has added some.
+ */
+unsigned virtqueue_await_more(struct virtqueue *queue);
+
 /*
  * How many chains wait to be popped. Unlike a pop that finds none it doesn't ask for a notification:
  * for a device that would take more than it needs. More than the queue's size: the next pop fails.

@@ -129,7 +129,11 @@ static void vsock_notified(struct virtio_device *dev, unsigned queue)
 	struct vsock *vsock = vsock_of(dev);
 
 	finish_reset(vsock);
-	if (queue == VSOCK_TX)
+	bool waited = vsock->reset_owed || vsock->reset_told;
+	if (vsock_clone_waits(vsock))
+		return;
+	/* What the guest said of TX meanwhile was not looked at. */
+	if (queue == VSOCK_TX || waited)
 		vsock_transmit(vsock);
 	vsock_deliver(vsock);
 }
@@ -140,6 +144,7 @@ static void vsock_reset(struct virtio_device *dev)
 	uint64_t one = 1;
 
 	vsock->reset_pending = true;
+	vsock_clone_reset(vsock);
 	if (write(vsock->kick_fd, &one, sizeof(one)) < 0)
 		ASSERT(errno == EAGAIN);
 }
@@ -154,6 +159,11 @@ static void on_kick(struct loop_watch *watch, uint32_t events)
 	if (read(vsock->kick_fd, &drained, sizeof(drained)) > 0)
 		finish_reset(vsock);
 	pthread_mutex_unlock(&vsock->dev.lock);
+}
+
+static void vsock_quiesce(struct virtio_device *dev)
+{
+	vsock_signal_completions(vsock_of(dev));
 }
 
 static void vsock_config_read(struct virtio_device *dev, size_t offset, void *out, size_t size)
@@ -183,6 +193,9 @@ static const struct virtio_ops vsock_ops = {
 	.config_read = vsock_config_read,
 	.notified = vsock_notified,
 	.reset = vsock_reset,
+	.quiesce = vsock_quiesce,
+	.save = vsock_clone_save,
+	.restore = vsock_clone_restore,
 	.destroy = vsock_destroy,
 };
 

@@ -36,4 +36,12 @@ int virtio_vsock_create(const struct virtio_place *place, uint64_t guest_cid, co
 int virtio_vsock_serve(struct virtio_device *dev, uint32_t port, void (*accept)(void *arg, int fd),
                        void *arg);
 
+/*
+ * Until virtio_vsock_open(), the guest reaches services only: its other requests wait, and so do
+ * clients of the host. For a copy of a guest, which must not speak before it knows that it is one.
+ * Shut before the guest runs, opened by the I/O thread.
+ */
+void virtio_vsock_shut(struct virtio_device *dev);
+void virtio_vsock_open(struct virtio_device *dev);
+
 #endif

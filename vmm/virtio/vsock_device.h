@@ -22,6 +22,8 @@
 /* Receive chains at hand in one turn, and their buffers together. */
 #define VSOCK_STASH_CHAINS 32
 #define VSOCK_STASH_BUFFERS (2 * VSOCK_QUEUE_SIZE)
+/* Requests of the guest that may wait while the device is shut. */
+#define VSOCK_HELD_MAX 64
 /* Host ports of connections that the host begins: from here to 2^32 - 1. */
 #define VSOCK_FIRST_HOST_PORT 0x40000000u
 
@@ -68,6 +70,14 @@ struct vsock {
 
 	struct loop_timer tx_timer; /* until TX's completions are signalled */
 	unsigned tx_unsignalled;
+
+	/* vsock_clone.c */
+	bool shut;
+	bool reset_owed,
+		reset_told; /* the driver's connections are gone: it is to hear, it has heard */
+	unsigned events_waiting; /* in the event queue when it was told */
+	struct vsock_packet held[VSOCK_HELD_MAX];
+	unsigned held_count;
 };
 
 /* --- vsock.c: connections --- */
@@ -94,6 +104,32 @@ void vsock_deliver(struct vsock *vsock);
 
 /* A turn of the TX queue; comes back by itself like vsock_deliver(). */
 void vsock_transmit(struct vsock *vsock);
+
+/* Signals what is owed to TX now. */
+void vsock_signal_completions(struct vsock *vsock);
+
+/* A REQUEST of the guest's: connects it, or refuses it. */
+void vsock_guest_connects(struct vsock *vsock, const struct vsock_packet *p);
+
+/* --- vsock_clone.c: the device of a copied guest --- */
+
+/*
+ * True while nothing may be received or sent, as the driver doesn't know yet that its connections are
+ * gone; tells it when there is a buffer for that.
+ */
+bool vsock_clone_waits(struct vsock *vsock);
+
+/* May the guest connect to where this REQUEST goes? Not everywhere while the device is shut. */
+bool vsock_clone_lets(const struct vsock *vsock, const struct vsock_packet *p);
+
+/* Keeps a packet of no connection until the device is opened. False: it isn't to be kept, or too many are. */
+bool vsock_clone_holds(struct vsock *vsock, const struct vsock_packet *p);
+
+int vsock_clone_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err);
+void vsock_clone_save(const struct virtio_device *dev, struct wire_writer *out);
+
+/* Forgets all of that: the driver has reset the device. */
+void vsock_clone_reset(struct vsock *vsock);
 
 /* --- vsock_host.c: the unix sockets --- */
 

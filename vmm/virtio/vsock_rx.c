@@ -246,7 +246,7 @@ void vsock_deliver(struct vsock *vsock)
 	unsigned sent = 0;
 	int got = 1;
 
-	if (vsock->dev.needs_reset || vsock->reset_pending)
+	if (vsock->dev.needs_reset || vsock->reset_pending || vsock_clone_waits(vsock))
 		return;
 	while (got > 0 && sent < VIRTIO_TURN_MAX &&
 	       (vsock->reset_count || vsock->table.ready_head)) {

@@ -35,7 +35,7 @@ static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
 	};
 }
 
-static void guest_connects(struct vsock *vsock, const struct vsock_packet *p)
+void vsock_guest_connects(struct vsock *vsock, const struct vsock_packet *p)
 {
 	int fd = vsock_host_connect(vsock, p->dst_port);
 	struct vsock_conn *conn =
@@ -85,7 +85,7 @@ static void guest_reuses_port(struct vsock *vsock, struct vsock_conn *conn,
 		return;
 	}
 	vsock_retire(vsock, conn);
-	guest_connects(vsock, p);
+	vsock_guest_connects(vsock, p);
 }
 
 static void handle_connected(struct vsock *vsock, struct vsock_conn *conn,
@@ -166,13 +166,15 @@ static void handle_packet(struct vsock *vsock, const struct virtqueue_chain *cha
 	}
 	if (conn && !hidden)
 		handle_for_conn(vsock, conn, &p, chain);
-	else if (!conn && p.op == VSOCK_OP_REQUEST)
-		guest_connects(vsock, &p);
+	else if (!conn && vsock_clone_holds(vsock, &p))
+		return;
+	else if (!conn && p.op == VSOCK_OP_REQUEST && vsock_clone_lets(vsock, &p))
+		vsock_guest_connects(vsock, &p);
 	else
 		queue_reset(vsock, &p);
 }
 
-static void signal_completions(struct vsock *vsock)
+void vsock_signal_completions(struct vsock *vsock)
 {
 	loop_timer_cancel(vsock->dev.loop, &vsock->tx_timer);
 	vsock->tx_unsignalled = 0;
@@ -184,7 +186,7 @@ static void completions_due(struct loop_timer *timer)
 	struct vsock *vsock = container_of(timer, struct vsock, tx_timer);
 
 	pthread_mutex_lock(&vsock->dev.lock);
-	signal_completions(vsock);
+	vsock_signal_completions(vsock);
 	pthread_mutex_unlock(&vsock->dev.lock);
 }
 
@@ -192,7 +194,7 @@ static void owe_completions(struct vsock *vsock, unsigned count)
 {
 	vsock->tx_unsignalled += count;
 	if (vsock->tx_unsignalled * OWED_PART >= vsock->dev.queues[VSOCK_TX].size)
-		signal_completions(vsock);
+		vsock_signal_completions(vsock);
 	else if (vsock->tx_unsignalled && !vsock->tx_timer.active)
 		loop_timer_set(vsock->dev.loop, &vsock->tx_timer, clock_now_ns() + OWED_NS,
 		               completions_due);

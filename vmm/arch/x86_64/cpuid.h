@@ -26,4 +26,10 @@ int cpuid_load_supported(int kvm_fd, struct cpuid_table *out_table, struct error
  */
 void cpuid_patch(struct cpuid_table *table, unsigned index, unsigned cpus, bool tsc_deadline);
 
+/*
+ * Can this host's KVM run a guest that has seen @table? @vcpu_fd is a fresh vCPU, which has this host's
+ * CPUID afterwards. 0; -ENOTSUP, naming the vendor or the leaf whose features this host lacks; -errno.
+ */
+int cpuid_check(int kvm_fd, int vcpu_fd, const struct cpuid_table *table, struct error *err);
+
 #endif

@@ -164,3 +164,23 @@ void ioapic_write(void *device, uint64_t offset, unsigned size, uint64_t value)
 		write_redirection(ioapic, (index - IOAPIC_IND_REDIRECTION) / 2, index & 1,
 		                  (uint32_t)value);
 }
+
+void ioapic_save(const struct ioapic *ioapic, struct wire_writer *out)
+{
+	wire_put_u8(out, ioapic->select);
+	wire_put_u8(out, ioapic->id);
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		wire_put_u64(out, ioapic->redirection[pin]);
+}
+
+int ioapic_restore(struct ioapic *ioapic, struct wire_reader *in, struct error *err)
+{
+	ioapic->select = wire_get_u8(in);
+	ioapic->id = wire_get_u8(in) & 0x0f;
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		ioapic->redirection[pin] = wire_get_u64(in) & (REDIR_WRITABLE);
+	if (!wire_reader_ended(in))
+		return error_set(err, -EINVAL, "ioapic: its state has not the length it should");
+	publish_routes(ioapic);
+	return 0;
+}

@@ -15,7 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/error.h"
 #include "lib/log.h"
+#include "lib/wire_fields.h"
 #include "vmm/irq.h"
 
 #define IOAPIC_PINS 24
@@ -54,6 +56,10 @@ void ioapic_wire(struct ioapic *ioapic, struct irq_line *line);
 /* Bus handlers (vmm/bus.h); the caller holds the lock. Only aligned 32-bit accesses do anything. */
 uint64_t ioapic_read(void *device, uint64_t offset, unsigned size);
 void ioapic_write(void *device, uint64_t offset, unsigned size, uint64_t value);
+
+/* The registers. Restoring publishes the routes; what breaks a rule of the registers is cut off. */
+void ioapic_save(const struct ioapic *ioapic, struct wire_writer *out);
+int ioapic_restore(struct ioapic *ioapic, struct wire_reader *in, struct error *err);
 
 /* The KVM routes that the redirection table asks for; unusable and masked pins have none. */
 void ioapic_routes(const struct ioapic *ioapic, struct ioapic_routing *out_routing);
