@@ -8,8 +8,9 @@
  *	  | +----------------------------+                 | a peer that doesn't read
  *	  +------------------------------------------------+ requests are cancelled
  *
- * The connection is lost whenever the guest is restored from a snapshot, so reconnecting is an
- * everyday matter: the first try comes at once, later ones at most a second apart, for ever.
+ * The connection is lost whenever the guest is cloned, so reconnecting is an everyday matter: after
+ * a connection that was of use the first try comes at once, later ones at most a second apart, for
+ * ever.
  * A failure to send is noticed in the middle of somebody's verb; tearing the table down there
  * would pull it from under them, so such a connection is only marked and closed from the loop.
  */
@@ -35,7 +36,7 @@
 
 #define BACKOFF_MIN_MS 10u
 #define BACKOFF_MAX_MS 1000u
-#define LASTED_MS 1000u /* a connection that lived so long was a real one */
+#define LASTED_MS 1000u /* a connection that lived so long was of use */
 #define COMPLAIN_AFTER_MS 30000u
 #define DRAIN_MS 500u
 #define ID_MAX ((json_int_t)1 << 53)
@@ -61,6 +62,7 @@ struct channel {
 	struct loop_watch watch;
 	struct loop_timer timer; /* IDLE: the next try; OPEN: closes a broken connection */
 	bool broken;
+	bool useful; /* the connection has had a request that worked */
 	uint32_t backoff_ms;
 	uint64_t opened_ns;
 	uint64_t lost_ns; /* since when there is no connection */
@@ -115,7 +117,8 @@ static void connection_lost(struct channel *channel, const char *why)
 		wire_conn_finish(&channel->conn);
 		channel->lost_ns = clock_now_ns();
 		channel->complained = false;
-		if (channel->lost_ns - channel->opened_ns > LASTED_MS * NS_PER_MS)
+		if (channel->useful ||
+		    channel->lost_ns - channel->opened_ns > LASTED_MS * NS_PER_MS)
 			channel->backoff_ms = 0;
 	}
 	close_fd(&channel->connecting_fd);
@@ -275,6 +278,7 @@ void request_reply(struct request *request, json_t *members, const void *blob, s
 		json_object_update(reply, members);
 	if (size <= WIRE_BLOB_MAX)
 		ret = message_send(request->channel, reply, blob, size);
+	request->channel->useful = true;
 	if (ret < 0)
 		error_send(request->channel, request->id, PROTO_ERR_TOO_LARGE,
 		           "the answer exceeds what a message may hold");
@@ -452,6 +456,7 @@ static void connection_open(struct channel *channel)
 	loop_watch_remove(loop, &channel->watch);
 	channel->state = OPEN;
 	channel->opened_ns = clock_now_ns();
+	channel->useful = false;
 	channel->conn = (struct wire_conn){ .fd = -1 };
 	ret = wire_conn_init(&channel->conn, steal_fd(&channel->connecting_fd));
 	if (ret == 0)
