@@ -8,11 +8,16 @@
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+
+/* Those that any program may use, without VMADDR_PORT_ANY. */
+#define PORT_MIN 1024u
+#define PORT_MAX (UINT32_MAX - 1)
 
 static int unix_connect(const char *base, uint32_t port, int fd)
 {
@@ -26,6 +31,21 @@ static int unix_connect(const char *base, uint32_t port, int fd)
 	return 0;
 }
 
+/*
+ * A port of our own drawing: the kernel's choice counts up from where it was once for all clones.
+ * When this one is taken, or none can be drawn, that choice is as good.
+ */
+static void vsock_bind(int fd)
+{
+	struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY };
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
+		return;
+	address.svm_port = PORT_MIN + number % (PORT_MAX - PORT_MIN + 1);
+	(void)bind(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
 static int vsock_connect(uint32_t port, int fd)
 {
 	struct sockaddr_vm address = {
@@ -34,6 +54,7 @@ static int vsock_connect(uint32_t port, int fd)
 		.svm_port = port,
 	};
 
+	vsock_bind(fd);
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	return 0;
