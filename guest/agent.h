@@ -8,6 +8,7 @@
  *	options  -> what to be: kernel command line
  *	machine  -> the guest's last set-up steps (PID 1 only)
  *	children -> SIGCHLD, reaping, starting programs
+ *	generation -> the kernel's log, which tells a clone that it is one (PID 1 only)
  *	channel  -> the VMM: hello, requests, events
  *	display  -> Xvfb; when it answers:
  *	input    -> the worker that owns the X connection
@@ -37,6 +38,7 @@ struct agent {
 	bool reboot;       /* what machine_end() does at the last */
 	struct loop *loop; /* owned, as all below */
 	struct children *children;
+	struct generation *generation;
 	struct channel *channel;
 	struct display *display;
 	struct input *input;

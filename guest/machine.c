@@ -104,6 +104,24 @@ void machine_prepare(const struct agent *agent)
 		log_warn("can't make %s the user's: %s", agent->options.home, strerror(-ret));
 }
 
+int64_t machine_read_clock(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
+}
+
+int machine_set_clock(int64_t realtime_ns)
+{
+	const struct timespec ts = {
+		.tv_sec = realtime_ns / (int64_t)NS_PER_S,
+		.tv_nsec = realtime_ns % (int64_t)NS_PER_S,
+	};
+
+	return clock_settime(CLOCK_REALTIME, &ts) < 0 ? -errno : 0;
+}
+
 /* Waits until no child is left, at most END_GRACE_MS. SIGCHLD stays blocked: we only poll. */
 static void processes_wait(void)
 {

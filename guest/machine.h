@@ -5,6 +5,13 @@
 #ifndef CLOCHE_GUEST_MACHINE_H
 #define CLOCHE_GUEST_MACHINE_H
 
+#include <stdint.h>
+#include <time.h>
+
+/* 2020-01-01 and 2100-01-01, in ns: outside of them a clock is a mistake. */
+#define MACHINE_REALTIME_MIN_NS (INT64_C(1577836800) * 1000000000)
+#define MACHINE_REALTIME_MAX_NS (INT64_C(4102444800) * 1000000000)
+
 struct agent;
 
 /*
@@ -16,6 +23,12 @@ void machine_prepare(const struct agent *agent);
 
 /* Makes the folders that the agent itself needs, PID 1 or not. 0 or -errno. */
 int machine_make_folders(const struct agent *agent);
+
+/* Any clock, in ns. */
+int64_t machine_read_clock(clockid_t id);
+
+/* Sets CLOCK_REALTIME, in ns. 0 or -errno. */
+int machine_set_clock(int64_t realtime_ns);
 
 /*
  * Ends all processes and then the guest, by power off or reboot as agent->reboot says; as a test's

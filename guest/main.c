@@ -20,6 +20,7 @@
 #include "guest/channel.h"
 #include "guest/children.h"
 #include "guest/display.h"
+#include "guest/generation.h"
 #include "guest/input.h"
 #include "guest/machine.h"
 #include "guest/relay.h"
@@ -100,6 +101,8 @@ static int agent_start(struct agent *agent)
 	if (ret == 0)
 		ret = relays_create(agent, &agent->relays);
 	if (ret == 0)
+		ret = generation_create(agent, &agent->generation);
+	if (ret == 0)
 		ret = channel_create(agent, &agent->channel);
 	if (ret < 0)
 		return ret;
@@ -118,6 +121,7 @@ static void agent_finish(struct agent *agent)
 	browser_destroy(agent->browser);
 	input_destroy(agent->input);
 	display_destroy(agent->display);
+	generation_destroy(agent->generation);
 	relays_destroy(agent->relays);
 	children_destroy(agent->children);
 	loop_destroy(agent->loop);

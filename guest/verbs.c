@@ -4,25 +4,20 @@
  */
 #include "guest/verbs.h"
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include "guest/agent.h"
 #include "guest/channel.h"
 #include "guest/machine.h"
-#include "lib/clock.h"
 #include "lib/proto.h"
-
-/* 2020-01-01 and 2100-01-01: outside of them a clock is a mistake. */
-#define REALTIME_MIN_NS ((json_int_t)1577836800 * (json_int_t)NS_PER_S)
-#define REALTIME_MAX_NS ((json_int_t)4102444800 * (json_int_t)NS_PER_S)
 
 static const struct verb verbs[] = {
 	{ "exec", verb_exec, 30000, true },        { "file", verb_file, 10000, false },
 	{ "display", verb_display, 5000, false },  { "input", verb_input, 30000, false },
 	{ "browser", verb_browser, 30000, false }, { "clock", verb_clock, 1000, false },
 	{ "relay", verb_relay, 1000, false },      { "shutdown", verb_shutdown, 5000, false },
+	{ "tidy", verb_tidy, 30000, false },       { "generation", verb_generation, 10000, false },
 };
 
 const struct verb *verb_find(const char *name)
@@ -33,30 +28,22 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-static json_int_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (json_int_t)ts.tv_sec * (json_int_t)NS_PER_S + ts.tv_nsec;
-}
-
 static void clock_set(const struct agent *agent, struct request *request)
 {
-	struct timespec ts;
 	json_int_t ns = 0;
+	int ret;
 
 	/* Outside of a guest this clock is somebody's machine's. */
 	if (!agent->init) {
 		request_fail(request, PROTO_ERR_DENIED, "clock: only a guest's clock is set");
 		return;
 	}
-	if (!request_number(request, "realtime_ns", true, REALTIME_MIN_NS, REALTIME_MAX_NS, &ns))
+	if (!request_number(request, "realtime_ns", true, MACHINE_REALTIME_MIN_NS,
+	                    MACHINE_REALTIME_MAX_NS, &ns))
 		return;
-	ts.tv_sec = ns / (json_int_t)NS_PER_S;
-	ts.tv_nsec = ns % (json_int_t)NS_PER_S;
-	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
-		request_fail(request, PROTO_ERR_FAILED, "can't set the clock: %s", strerror(errno));
+	ret = machine_set_clock(ns);
+	if (ret < 0)
+		request_fail(request, PROTO_ERR_FAILED, "can't set the clock: %s", strerror(-ret));
 	else
 		request_reply(request, NULL, NULL, 0);
 }
@@ -73,9 +60,9 @@ void verb_clock(struct agent *agent, struct request *request)
 	} else if (strcmp(op, "get") != 0) {
 		request_fail(request, PROTO_ERR_BAD_REQUEST, "clock: \"op\" is get or set");
 	} else {
-		realtime = clock_ns(CLOCK_REALTIME);
-		monotonic = clock_ns(CLOCK_MONOTONIC);
-		boottime = clock_ns(CLOCK_BOOTTIME);
+		realtime = machine_read_clock(CLOCK_REALTIME);
+		monotonic = machine_read_clock(CLOCK_MONOTONIC);
+		boottime = machine_read_clock(CLOCK_BOOTTIME);
 		request_reply(request,
 		              json_pack("{s:I, s:I, s:I}", "realtime_ns", realtime, "monotonic_ns",
 		                        monotonic, "boottime_ns", boottime),

@@ -17,5 +17,7 @@ void verb_browser(struct agent *agent, struct request *request);
 void verb_clock(struct agent *agent, struct request *request);
 void verb_relay(struct agent *agent, struct request *request);
 void verb_shutdown(struct agent *agent, struct request *request);
+void verb_generation(struct agent *agent, struct request *request);
+void verb_tidy(struct agent *agent, struct request *request);
 
 #endif

@@ -44,6 +44,7 @@
 #define PROTO_DISPLAY_PAGES_MAX 16384u /* 64 MiB of framebuffer */
 #define PROTO_DISPLAY_SIDE_MIN 64u
 #define PROTO_DISPLAY_SIDE_MAX 4096u
+#define PROTO_GENERATION_DIGITS 32 /* of a generation id: 16 bytes in hex */
 
 /*
  * Agent verbs (VMM -> agent) and their members; ? marks what may be left out.
@@ -96,6 +97,17 @@
  * relay     port (guest TCP on 127.0.0.1), to (vsock port on the host): each connection accepted
  *           is joined to a new vsock stream. A port that is relayed already gets the new "to" -> {}
  * shutdown  mode "poweroff" | "reboot" -> {} and then the guest goes down
+ * generation generation (its id, 32 hex digits), session (name), realtime_ns,
+ *           mac? ("02:12:34:56:78:9a") -> announced N, realtime_ns
+ *           The first request to a clone, before its guest is let through to anybody. Comes back
+ *           when the kernel has said that it has reseeded for a new generation, once for each, now
+ *           or since the last reply (announced: how often); then the clock is as asked, and the
+ *           network card's address. The same one again is answered at once: the reply may have been
+ *           lost with the channel. One at a time, others are "busy". Default timeout 10000; where
+ *           the kernel says nothing it ends in "timeout". An agent that is a host's process changes
+ *           nothing and answers at once
+ * tidy      what memory holds of files is written and dropped, the agent's own heap trimmed;
+ *           default timeout 30000 -> {}
  *
  * Kernel command line read by the agent: cloche.size=WxH cloche.root=1 cloche.page=URL
  *

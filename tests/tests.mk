@@ -23,11 +23,16 @@ unit_test_lib_wire_fields_WRAP := realloc
 unit_test_lib_wire_parser_SRC :=
 unit_test_lib_wire_parser_WRAP := malloc realloc
 
+unit_test_guest_card_SRC := guest/card.c
 unit_test_guest_cdp_SRC := guest/cdp.c
 unit_test_guest_files_SRC := guest/paths.c guest/xwd.c
+unit_test_guest_generation_SRC := guest/generation.c guest/card.c guest/machine.c
+unit_test_guest_generation_WRAP := open lseek read clock_settime card_set_mac
 unit_test_guest_input_SRC := guest/keys.c guest/steps.c guest/text.c
 unit_test_guest_input_LIBS := -lxkbcommon
 unit_test_guest_options_SRC := guest/options.c guest/environment.c
+unit_test_guest_tidy_SRC := guest/tidy.c guest/children.c
+unit_test_guest_tidy_WRAP := open sync
 
 SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC))
 unit_test_supervisor_actions_SRC := $(SUPERVISOR_UNDER_TEST)

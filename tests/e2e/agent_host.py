@@ -450,6 +450,58 @@ def test_reconnect(agent):
     assert agent.conn.call("clock")["realtime_ns"]
 
 
+def test_reconnect_is_at_once(agent):
+    """A connection that was of use is missed: waits that double would add up to 14 s."""
+    start = time.monotonic()
+    for _ in range(20):
+        agent.conn.call("clock")
+        agent.conn.sock.close()
+        agent.conn = agent.accept()
+    assert time.monotonic() - start < 10
+    assert agent.conn.wait_event(event="hello")
+
+
+GENERATION = {"generation": "00112233445566778899aabbccddeeff", "session": "a clone",
+              "realtime_ns": 1800000000 * 10 ** 9}
+
+
+def test_generation(agent):
+    """A process of a host is no clone, and leaves clock and card alone."""
+    call = agent.conn.call
+    before = time.time_ns()
+    for id_ in (GENERATION["generation"], GENERATION["generation"].upper(), "f" * 32, "f" * 32):
+        reply = call("generation", **dict(GENERATION, generation=id_, mac="02:00:00:00:00:01"))
+        assert reply["announced"] == 0
+        assert before <= reply["realtime_ns"] <= time.time_ns()
+    agent.conn.sock.close()
+    agent.conn = agent.accept()
+    assert agent.conn.call("generation", **GENERATION)["announced"] == 0
+    assert "this is session a clone" in agent.log_text()
+
+
+def test_generation_errors(agent):
+    for name in GENERATION:
+        members = {k: v for k, v in GENERATION.items() if k != name}
+        assert name in fails("bad_request", agent.conn.call, "generation", **members)
+    for name, values in {
+            "generation": (7, "", "0" * 31, "0" * 33, "g" * 32, "0x" + "0" * 30, "-" + "0" * 31),
+            "session": (7, None, ["a"]),
+            "realtime_ns": (0, -1, 10 ** 18, 5 * 10 ** 18, "1800000000000000000", 1.8e18),
+            "mac": (7, "", "02:00:00:00:00", "02:00:00:00:00:01:02", "01:00:00:00:00:01",
+                    "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "02-00-00-00-00-01",
+                    "02:00:00:00:00:0g")}.items():
+        for value in values:
+            assert name in fails("bad_request", agent.conn.call, "generation",
+                                 **dict(GENERATION, **{name: value}))
+
+
+def test_tidy(agent):
+    reply = agent.conn.call("tidy")
+    assert {k: v for k, v in reply.items() if not k.startswith("_")} == {"id": reply["id"],
+                                                                         "ok": True}
+    fails("bad_request", agent.conn.call, "tidy", timeout_ms=0)
+
+
 # --- with a display -----------------------------------------------------------------------------
 
 def test_display(agent):
