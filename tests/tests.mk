@@ -104,6 +104,13 @@ unit_test_vmm_net_SRC := $(filter vmm/virtio/net%,$(VMM_SRC)) vmm/virtio/mmio.c 
 unit_test_vmm_net_WRAP := ioctl clock_gettime recv
 unit_test_vmm_net_framing_SRC := vmm/virtio/net_framing.c
 unit_test_vmm_net_header_SRC := vmm/virtio/net_header.c
+SNAPSHOT_FILE := $(addprefix vmm/snapshot/,sections.c parallel.c $(addprefix file_,format.c load.c \
+                 chain.c read.c target.c write.c))
+SNAPSHOT_FILE_LIBS := -llz4 -lxxhash
+unit_test_vmm_snapshot_damage_SRC := $(SNAPSHOT_FILE)
+unit_test_vmm_snapshot_damage_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_snapshot_file_SRC := $(SNAPSHOT_FILE)
+unit_test_vmm_snapshot_file_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_platform_SRC := vmm/platform.c
 
 UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))

@@ -148,26 +148,33 @@ int snapshot_header_decode(const uint8_t *bytes, size_t size, struct snapshot_he
 	return 0;
 }
 
+uint32_t snapshot_check(const void *stored, size_t size)
+{
+	return (uint32_t)XXH3_64bits(stored, size);
+}
+
 void snapshot_entry_put(uint8_t *entries, uint64_t index, const struct snapshot_entry *entry)
 {
 	uint8_t *at = entries + index * SNAPSHOT_ENTRY_SIZE;
-	uint32_t size = htole32(entry->size);
+	uint32_t size = htole32(entry->size), check = htole32(entry->check);
 	uint64_t hash = htole64(entry->hash);
 
 	at[0] = entry->kind;
 	memcpy(at + 1, &size, sizeof(size));
-	memcpy(at + 5, &hash, sizeof(hash));
+	memcpy(at + 5, &check, sizeof(check));
+	memcpy(at + 9, &hash, sizeof(hash));
 }
 
 struct snapshot_entry snapshot_entry_get(const uint8_t *entries, uint64_t index)
 {
 	const uint8_t *at = entries + index * SNAPSHOT_ENTRY_SIZE;
-	uint32_t size;
+	uint32_t size, check;
 	uint64_t hash;
 
 	memcpy(&size, at + 1, sizeof(size));
-	memcpy(&hash, at + 5, sizeof(hash));
-	return (struct snapshot_entry){ .kind = at[0],
-		                        .size = le32toh(size),
-		                        .hash = le64toh(hash) };
+	memcpy(&check, at + 5, sizeof(check));
+	memcpy(&hash, at + 9, sizeof(hash));
+	return (struct snapshot_entry){
+		.kind = at[0], .size = le32toh(size), .check = le32toh(check), .hash = le64toh(hash)
+	};
 }

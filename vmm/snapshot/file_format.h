@@ -14,7 +14,7 @@
 
 #define SNAPSHOT_FORMAT_VERSION 1u
 #define SNAPSHOT_HEADER_SIZE 128u
-#define SNAPSHOT_ENTRY_SIZE 13u
+#define SNAPSHOT_ENTRY_SIZE 17u
 #define SNAPSHOT_HASH_SIZE 8u /* behind the entries: theirs */
 
 struct snapshot_header {
@@ -46,9 +46,16 @@ enum snapshot_kind { KIND_ZERO, KIND_RAW, KIND_LZ4, KIND_PARENT };
 
 struct snapshot_entry {
 	uint8_t kind;
-	uint32_t size; /* stored */
-	uint64_t hash; /* of what it expands to */
+	uint32_t size;  /* stored */
+	uint32_t check; /* of what is stored: snapshot_check(); 0 when that is nothing */
+	uint64_t hash;  /* of what it expands to; 0 for zeros */
 };
+
+/*
+ * The low half of the XXH3-64. The hash of what a block expands to isn't enough: blocks that differ
+ * can expand to the same, so damage would go unseen. And a decoder needn't be given it.
+ */
+uint32_t snapshot_check(const void *stored, size_t size);
 
 /* Writes entry @index into @entries, which has room for all. */
 void snapshot_entry_put(uint8_t *entries, uint64_t index, const struct snapshot_entry *entry);

@@ -123,13 +123,13 @@ static bool is_entry_sane(const struct snapshot_entry *e, size_t chunk_size, boo
 {
 	switch (e->kind) {
 	case KIND_ZERO:
-		return e->size == 0 && e->hash == 0;
+		return e->size == 0 && e->check == 0 && e->hash == 0;
 	case KIND_RAW:
-		return e->size == chunk_size;
+		return e->size == chunk_size && e->check == (uint32_t)e->hash;
 	case KIND_LZ4:
 		return e->size > 0 && e->size < chunk_size;
 	case KIND_PARENT:
-		return e->size == 0 && has_parent;
+		return e->size == 0 && e->check == 0 && has_parent;
 	default:
 		return false;
 	}
@@ -147,9 +147,13 @@ static int place_chunks(struct snapshot_file *file, const uint8_t *entries, stru
 		if (!is_entry_sane(&e, snapshot_chunk_size(h->ram_size, i), has_parent))
 			return error_set(err, -EPROTO, "index breaks the rules at chunk %llu",
 			                 (unsigned long long)i);
-		file->chunks[i] = (struct snapshot_place){
-			.offset = offset, .hash = e.hash, .size = e.size, .kind = e.kind
-		};
+		file->chunks[i] =
+			(struct snapshot_place){ .offset = offset,
+			                         .hash = e.hash,
+			                         .check = e.check,
+			                         .size = e.size &
+			                                 0xffffff, /* sane: at most a chunk's */
+			                         .kind = e.kind };
 		offset += e.size;
 	}
 	if (offset != SNAPSHOT_HEADER_SIZE + h->state_size + h->data_size)

@@ -11,9 +11,9 @@
 
 struct snapshot_place {
 	uint64_t offset; /* in the file */
-	uint64_t hash;
-	uint32_t size; /* stored */
-	uint8_t kind;  /* enum snapshot_kind */
+	uint64_t hash;   /* this and the others: struct snapshot_entry */
+	uint32_t check;
+	uint32_t size : 24, kind : 8; /* a large guest has a million of these */
 };
 
 struct snapshot_file {

@@ -79,6 +79,8 @@ static int read_own(const struct snapshot_file *file, const struct snapshot_plac
 	int ret = snapshot_read_exactly(file->fd, stored, place->size, place->offset, err);
 	if (ret)
 		return ret;
+	if (snapshot_check(stored, place->size) != place->check)
+		return error_set(err, -EBADMSG, "damaged (its hash doesn't fit)");
 	if (LZ4_decompress_safe((const char *)stored, out, (int)place->size, (int)size) !=
 	    (int)size)
 		return error_set(err, -EBADMSG, "no LZ4 block of its length");

@@ -46,6 +46,9 @@ bool file_target_examine(const struct file_target *target, struct stat *out_stat
 int file_target_write(const struct file_target *target, struct iovec *iov, unsigned count,
                       uint64_t offset, struct error *err);
 
+/* Has the kernel begin to bring what is written to the storage, so that less is left for the end. */
+void file_target_hasten(const struct file_target *target);
+
 /* The file is complete: to the storage with it, and into its place. Blocks. 0 or -errno. */
 int file_target_commit(struct file_target *target, struct error *err);
 

@@ -102,10 +102,12 @@ static struct snapshot_entry store_chunk(const struct write *w, uint64_t index, 
 		slot->stats.lz4++;
 		e.kind = KIND_LZ4;
 		e.size = (uint32_t)packed;
+		e.check = snapshot_check(out, e.size);
 	} else {
 		slot->stats.raw++;
 		e.kind = KIND_RAW;
 		e.size = (uint32_t)size;
+		e.check = (uint32_t)e.hash; /* snapshot_check() of the same bytes */
 		memcpy(out, ram, size);
 	}
 	slot->size += e.size;
@@ -216,6 +218,7 @@ static void tell_progress(void *arg)
 	pthread_mutex_unlock(&w->lock);
 	if (w->source->progress)
 		w->source->progress(w->source->progress_arg, &progress);
+	file_target_hasten(&w->target);
 }
 
 static int write_data(struct write *w, struct error *err)
