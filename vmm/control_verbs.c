@@ -330,6 +330,11 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 		               "'request.timeout_ms' must be 1 to 3600000");
 		return;
 	}
+	/* Told by the VMM alone: a guest that believed a client would be let out by nobody. */
+	if (strcmp(json_string_value(json_object_get(request, "verb")), "generation") == 0) {
+		control_refuse(client, id, PROTO_ERR_DENIED, "'generation' is the VMM's to tell");
+		return;
+	}
 	if (client->control->vm->paused) {
 		control_refuse(client, id, PROTO_ERR_NOT_READY,
 		               "the guest is frozen: thaw it first");

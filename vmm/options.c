@@ -121,10 +121,12 @@ void options_print_help(FILE *out)
 	      "  --ttl SECONDS      ends the guest after this time (default: none)\n"
 	      "  --paused           starts with the CPUs parked, until 'resume'\n"
 	      "restoring, instead of --kernel and all that describes the guest:\n"
-	      "  --restore FILE     goes on from a snapshot file; --image takes the place of the one "
+	      "  --restore FILE     goes on from a snapshot file; --image takes the place of the "
+	      "one "
 	      "that\n"
 	      "                     it names, --net gives its card something to be plugged into\n"
-	      "  --restore-mode M   how memory is had: template, lazy or eager (default: the fastest "
+	      "  --restore-mode M   how memory is had: template, lazy or eager (default: the "
+	      "fastest "
 	      "that\n"
 	      "                     this host allows)\n"
 	      "  --templates DIR    where templates lie that sessions share, for template\n"
@@ -353,9 +355,11 @@ static bool is_other_mode(int option, enum options_mode *out_mode)
 /* What a snapshot file says itself. */
 static bool describes_guest(int option)
 {
-	static const int options[] = { OPT_KERNEL,     OPT_INITRAMFS,         OPT_DISK, OPT_APPEND,
-		                       OPT_PAGE,       OPT_MEMORY,            OPT_CPUS, OPT_SIZE,
-		                       OPT_GUEST_ROOT, OPT_NO_PAGE_REPORTING, OPT_CID,  OPT_RING3 };
+	static const int options[] = {
+		OPT_KERNEL, OPT_INITRAMFS, OPT_DISK, OPT_APPEND,     OPT_PAGE,
+		OPT_MEMORY, OPT_CPUS,      OPT_SIZE, OPT_GUEST_ROOT, OPT_NO_PAGE_REPORTING,
+		OPT_CID,    OPT_RING3
+	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (options[i] == option)

@@ -157,6 +157,7 @@ static void on_acknowledged(void *arg)
 	if (held & 1u << STAGE_DISPLAY)
 		attach_screen(vm);
 	control_notify(vm->control);
+	copies_go_on(vm);
 }
 
 static void on_agent_event(void *arg, const char *name, const json_t *event)
@@ -164,6 +165,8 @@ static void on_agent_event(void *arg, const char *name, const json_t *event)
 	struct vm *vm = arg;
 	const char *stage = json_string_value(json_object_get(event, "stage"));
 
+	if (strcmp(name, "hello") == 0)
+		vm->has_agent = true;
 	if (strcmp(name, "hello") == 0 || (strcmp(name, "ready") == 0 && !stage))
 		return;
 	if (strcmp(name, "ready") == 0 && strcmp(stage, "agent") == 0)

@@ -167,6 +167,7 @@ struct vm {
 	struct loop_watch loaded_watch;
 	bool loaded;       /* all memory is there */
 	bool acknowledged; /* the guest knows that it is a copy; true for one that was booted */
+	bool has_agent;    /* this guest has, or its original had, an agent that can acknowledge */
 	unsigned stages_held;
 	enum vm_pause pause;
 	struct copy *copies, *copies_begun; /* owned: asked for; forked, others' pids to come */

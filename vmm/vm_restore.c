@@ -35,6 +35,7 @@ int vm_open_snapshot(struct vm *vm, struct vm_config *config, struct error *err)
 		return ret;
 	vm->saved.state = snapshot_file_state(vm->file, &vm->saved.size);
 	ret = config_restore(vm->saved.state, vm->saved.size, config, machine, err);
+	vm->has_agent = machine->has_agent;
 	if (ret == 0 && snapshot_file_ram_size(vm->file) != config->memory)
 		ret = error_set(err, -EINVAL, "it has %llu bytes of RAM, its machine has %llu",
 		                (unsigned long long)snapshot_file_ram_size(vm->file),
@@ -98,9 +99,7 @@ static void note_loaded(struct vm *vm)
 	vm->file = NULL;
 	vm->loaded = true;
 	control_notify(vm->control);
-	/* A copy may be waiting for that. */
-	if (copies_wanted(vm))
-		loop_stop(vm->loop);
+	copies_go_on(vm);
 }
 
 static void on_loaded(struct loop_watch *watch, uint32_t events)

@@ -78,6 +78,7 @@ int clone_begin(struct vm *vm, struct vm_config *config, const struct clone_plan
 		.image_base = left->image_base,
 		.saved = left->saved,
 		.loaded = true,
+		.has_agent = left->has_agent,
 		.original = original,
 		.origin = { .kind = ORIGIN_FORK },
 	};

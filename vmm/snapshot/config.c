@@ -15,7 +15,8 @@
 #define FLAG_GUEST_ROOT 1u
 #define FLAG_NO_PAGE_REPORTING 2u
 #define FLAG_RING3 4u
-#define FLAGS_KNOWN (FLAG_GUEST_ROOT | FLAG_NO_PAGE_REPORTING | FLAG_RING3)
+#define FLAG_AGENT 8u
+#define FLAGS_KNOWN (FLAG_GUEST_ROOT | FLAG_NO_PAGE_REPORTING | FLAG_RING3 | FLAG_AGENT)
 #define CID_MIN 3u
 
 #define SAMPLE_SIZE ((uint64_t)4096)
@@ -35,9 +36,9 @@ uint64_t image_identity(const void *data, uint64_t size)
 	return hash;
 }
 
-void config_save(const struct vm_config *config, uint64_t image_size, uint64_t identity,
-                 struct sections_writer *sections)
+void config_save(const struct vm *vm, struct sections_writer *sections)
 {
+	const struct vm_config *config = vm->config;
 	struct wire_writer *out = sections_begin(sections, SECTION_CONFIG, 0, CONFIG_VERSION, true);
 
 	wire_put_string(out, config->name);
@@ -48,10 +49,11 @@ void config_save(const struct vm_config *config, uint64_t image_size, uint64_t i
 	wire_put_u32(out, config->cid);
 	wire_put_u32(out, (config->guest_root ? FLAG_GUEST_ROOT : 0) |
 	                          (config->no_page_reporting ? FLAG_NO_PAGE_REPORTING : 0) |
-	                          (config->ring3 ? FLAG_RING3 : 0));
+	                          (config->ring3 ? FLAG_RING3 : 0) |
+	                          (vm->has_agent ? FLAG_AGENT : 0));
 	wire_put_string(out, config->image ? config->image : "");
-	wire_put_u64(out, image_size);
-	wire_put_u64(out, identity);
+	wire_put_u64(out, vm->image_size);
+	wire_put_u64(out, vm->image_identity);
 	wire_put_u32(out, config->disk_count);
 	for (unsigned i = 0; i < config->disk_count; i++)
 		wire_put_string(out, config->disks[i].path);
@@ -121,6 +123,7 @@ int config_restore(const uint8_t *state, size_t size, struct vm_config *config,
 	c.guest_root = flags & FLAG_GUEST_ROOT;
 	c.no_page_reporting = flags & FLAG_NO_PAGE_REPORTING;
 	c.ring3 = flags & FLAG_RING3;
+	origin->has_agent = flags & FLAG_AGENT;
 	wire_get_string(&in, origin->image, sizeof(origin->image));
 	origin->image_size = wire_get_u64(&in);
 	origin->image_identity = wire_get_u64(&in);

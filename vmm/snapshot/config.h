@@ -16,6 +16,7 @@
 /* The session and the root image that a snapshot was taken of. */
 struct saved_origin {
 	char name[64];
+	bool has_agent;   /* struct vm's */
 	char image[4096]; /* "" for none */
 	uint64_t image_size;
 	uint64_t image_identity; /* image_identity() */
@@ -28,9 +29,8 @@ struct saved_origin {
  */
 uint64_t image_identity(const void *data, uint64_t size);
 
-/* Encodes SECTION_CONFIG of a session whose root image has @identity (0: no image). */
-void config_save(const struct vm_config *config, uint64_t image_size, uint64_t identity,
-                 struct sections_writer *out);
+/* Encodes SECTION_CONFIG of @vm, whose image_identity is filled in if it has a root image. */
+void config_save(const struct vm *vm, struct sections_writer *out);
 
 /*
  * Decodes it from a state that has passed sections_check(): the members of *@config that describe the

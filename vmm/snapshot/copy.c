@@ -96,9 +96,15 @@ static void take_out(struct copy **list, const struct copy *copy)
 
 /* --- asking -------------------------------------------------------------------------------------- */
 
-bool copies_wanted(const struct vm *vm)
+static bool can_make(const struct vm *vm)
 {
-	return vm->copies && vm->loaded;
+	return vm->copies && vm->loaded && (vm->acknowledged || !vm->has_agent);
+}
+
+void copies_go_on(struct vm *vm)
+{
+	if (can_make(vm))
+		loop_stop(vm->loop);
 }
 
 /* @copy is NULL without memory. Requests are worked off in their order. */
@@ -112,11 +118,9 @@ static void ask(struct vm *vm, struct copy *copy, copy_done *done, void *arg)
 	while (*end)
 		end = &(*end)->next;
 	*end = copy;
-	/* While memory is still being loaded, its end calls for this. */
-	if (copies_wanted(vm))
-		loop_stop(vm->loop);
-	else
+	if (vm->pager)
 		pager_hurry(vm->pager);
+	copies_go_on(vm);
 }
 
 static struct copy *copy_create(void)
@@ -213,7 +217,7 @@ static int encode(struct vm *vm, const struct copy *copy, struct sections_writer
 {
 	/* A fork's configuration is in its memory. */
 	if (copy->path)
-		config_save(vm->config, vm->image_size, vm->image_identity, state);
+		config_save(vm, state);
 	return state_save(vm, state, err);
 }
 
@@ -306,7 +310,7 @@ const struct clone_plan *copies_make(struct vm *vm)
 {
 	const struct clone_plan *plan = NULL;
 
-	while (!plan && copies_wanted(vm)) {
+	while (!plan && can_make(vm)) {
 		struct copy *copy = vm->copies;
 
 		vm->copies = copy->next;

@@ -59,8 +59,11 @@ void copies_snapshot(struct vm *vm, char *path, char *parent, int progress_fd, c
 
 void clone_plan_finish(struct clone_plan *plan);
 
-/* True when the loop was stopped for a copy. */
-bool copies_wanted(const struct vm *vm);
+/*
+ * What a copy waits for may have come: all memory is there, and a guest that is a copy itself has
+ * acknowledged, so that each generation is acknowledged by the guest that it was given to.
+ */
+void copies_go_on(struct vm *vm);
 
 /*
  * Makes all copies that were asked for; the loop isn't running. NULL in the original. In a child that is

@@ -35,8 +35,8 @@ json_t *gate_greeting(struct vm *vm)
 		return NULL;
 	platform_generation(&vm->platform, generation);
 	clock_gettime(CLOCK_REALTIME, &now);
-	json_t *greeting = json_pack("{s:s,s:s,s:I,s:s}", "verb", "generation", "id", generation,
-	                             "realtime_ns",
+	json_t *greeting = json_pack("{s:s,s:s,s:I,s:s}", "verb", "generation", "generation",
+	                             generation, "realtime_ns",
 	                             (json_int_t)now.tv_sec * (json_int_t)NS_PER_S + now.tv_nsec,
 	                             "session", vm->config->name);
 	ASSERT(greeting);

@@ -67,17 +67,44 @@ void vsock_clone_reset(struct vsock *vsock)
 
 /* --- state --------------------------------------------------------------------------------------- */
 
+static void put_ports(struct wire_writer *out, uint32_t host_port, uint32_t guest_port)
+{
+	wire_put_u32(out, host_port);
+	wire_put_u32(out, guest_port);
+}
+
+/*
+ * Linux resets its connected sockets, but not those that still wait for an answer to their request:
+ * the copy refuses these. They are the requests that are held, and the connections whose RESPONSE
+ * isn't sent yet.
+ */
 void vsock_clone_save(const struct virtio_device *dev, struct wire_writer *out)
 {
-	wire_put_u64(out, container_of(dev, struct vsock, dev)->guest_cid);
+	const struct vsock *vsock = container_of(dev, struct vsock, dev);
+	uint32_t count = vsock->held_count;
+
+	for (const struct vsock_conn *c = vsock->table.ready_head; c; c = c->ready_next)
+		count += (c->tell & VSOCK_TELL_RESPONSE) != 0;
+	wire_put_u64(out, vsock->guest_cid);
+	wire_put_u32(out, count);
+	for (unsigned i = 0; i < vsock->held_count; i++)
+		put_ports(out, vsock->held[i].dst_port, vsock->held[i].src_port);
+	for (const struct vsock_conn *c = vsock->table.ready_head; c; c = c->ready_next)
+		if (c->tell & VSOCK_TELL_RESPONSE)
+			put_ports(out, c->host_port, c->guest_port);
 }
 
 int vsock_clone_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err)
 {
 	struct vsock *vsock = vsock_of(dev);
 	uint64_t cid = wire_get_u64(in);
-	uint32_t port = 0;
+	uint32_t count = wire_get_u32(in), port = 0;
 
+	for (uint32_t i = 0; i < count && !in->failed; i++) {
+		uint32_t host_port = wire_get_u32(in);
+
+		vsock_refuse(vsock, host_port, wire_get_u32(in));
+	}
 	if (cid != vsock->guest_cid)
 		return error_set(err, -EINVAL, "vsock: its state is that of CID %llu",
 		                 (unsigned long long)cid);

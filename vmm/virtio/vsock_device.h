@@ -108,6 +108,9 @@ void vsock_transmit(struct vsock *vsock);
 /* Signals what is owed to TX now. */
 void vsock_signal_completions(struct vsock *vsock);
 
+/* Answers a packet of no connection with RST, when there is a receive buffer. */
+void vsock_refuse(struct vsock *vsock, uint32_t host_port, uint32_t guest_port);
+
 /* A REQUEST of the guest's: connects it, or refuses it. */
 void vsock_guest_connects(struct vsock *vsock, const struct vsock_packet *p);
 

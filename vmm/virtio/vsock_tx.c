@@ -20,19 +20,25 @@
 #define OWED_PART 4
 #define OWED_NS (10 * NS_PER_MS)
 
-static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
+void vsock_refuse(struct vsock *vsock, uint32_t host_port, uint32_t guest_port)
 {
-	if (p->op == VSOCK_OP_RST || vsock->reset_count == VSOCK_RESETS_MAX)
+	if (vsock->reset_count == VSOCK_RESETS_MAX)
 		return;
 	unsigned at = (vsock->reset_first + vsock->reset_count++) % VSOCK_RESETS_MAX;
 	vsock->resets[at] = (struct vsock_packet){
 		.src_cid = VSOCK_HOST_CID,
 		.dst_cid = vsock->guest_cid,
-		.src_port = p->dst_port,
-		.dst_port = p->src_port,
+		.src_port = host_port,
+		.dst_port = guest_port,
 		.type = VSOCK_TYPE_STREAM,
 		.op = VSOCK_OP_RST,
 	};
+}
+
+static void queue_reset(struct vsock *vsock, const struct vsock_packet *p)
+{
+	if (p->op != VSOCK_OP_RST)
+		vsock_refuse(vsock, p->dst_port, p->src_port);
 }
 
 void vsock_guest_connects(struct vsock *vsock, const struct vsock_packet *p)

@@ -39,8 +39,9 @@ static int kvm_call(int fd, unsigned long request, void *argument, const char *n
 
 #define REGISTERS(X)                                                                               \
 	X(rax)                                                                                     \
-	X(rbx) X(rcx) X(rdx) X(rsi) X(rdi) X(rsp) X(rbp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13)   \
-		X(r14) X(r15) X(rip) X(rflags)
+	X(rbx)                                                                                     \
+	X(rcx) X(rdx) X(rsi) X(rdi) X(rsp) X(rbp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14)   \
+		X(r15) X(rip) X(rflags)
 
 static void put_regs(struct wire_writer *out, const struct kvm_regs *regs)
 {
@@ -164,10 +165,11 @@ static void get_debugregs(struct wire_reader *in, struct kvm_debugregs *d)
 
 #define EVENT_BYTES(X)                                                                             \
 	X(exception.injected)                                                                      \
-	X(exception.nr) X(exception.has_error_code) X(exception.pending) X(interrupt.injected)     \
-		X(interrupt.nr) X(interrupt.soft) X(interrupt.shadow) X(nmi.injected)              \
-			X(nmi.pending) X(nmi.masked) X(smi.smm) X(smi.pending)                     \
-				X(smi.smm_inside_nmi) X(smi.latched_init) X(exception_has_payload)
+	X(exception.nr)                                                                            \
+	X(exception.has_error_code) X(exception.pending) X(interrupt.injected) X(interrupt.nr)     \
+		X(interrupt.soft) X(interrupt.shadow) X(nmi.injected) X(nmi.pending) X(nmi.masked) \
+			X(smi.smm) X(smi.pending) X(smi.smm_inside_nmi) X(smi.latched_init)        \
+				X(exception_has_payload)
 
 static void put_events(struct wire_writer *out, const struct kvm_vcpu_events *e)
 {
