@@ -24,7 +24,7 @@
 #define CHUNK SNAPSHOT_CHUNK_SIZE
 
 struct bed {
-	char folder[PATH_MAX];
+	char folder[64];
 	struct sections_writer state;
 	uint8_t *ram; /* owned */
 	size_t ram_size;
@@ -65,7 +65,7 @@ static inline int bed_close(void **state)
 /* The path of @name in the folder; good for the next few calls. */
 static inline const char *bed_path(const char *name)
 {
-	static char paths[8][PATH_MAX + 64];
+	static char paths[8][PATH_MAX];
 	static unsigned next;
 	char *path = paths[next++ % ARRAY_SIZE(paths)];
 
