@@ -9,8 +9,9 @@
  *	FREE ─ take_slot ─> FILLING ─ compressed ─> READY ─ its turn has come ─> WRITING ─ written ─> FREE
  *
  * whoever makes the stripe READY whose turn it is takes all that are READY behind it too, and writes
- * them with one call. Slot n % slots belongs to stripe n alone until it is FREE again, and stripes are
- * given out in order: the stripe whose turn it is always has its slot, so there is no deadlock.
+ * them with one call. Slot n % slots belongs to stripe n alone until it is FREE again, and stripe n takes
+ * it only when stripe n - slots has been placed: a worker that was given that one may be the slower. So
+ * the stripe whose turn it is always has its slot, and there is no deadlock.
  *
  * A chunk with the hash of the parent's chunk is taken for the same. A guest can make two contents
  * with one hash, if it wants its own memory back in a wrong state.
@@ -140,7 +141,8 @@ static struct slot *take_slot(struct write *w, uint64_t stripe)
 {
 	struct slot *slot = &w->slots[stripe % w->slot_count];
 
-	while (slot->state != SLOT_FREE && w->err.code == 0)
+	/* Also not while a stripe before it has yet to come and take the same slot. */
+	while ((slot->state != SLOT_FREE || stripe - w->turn >= w->slot_count) && w->err.code == 0)
 		pthread_cond_wait(&w->moved, &w->lock);
 	if (w->err.code)
 		return NULL;
