@@ -117,8 +117,12 @@
  *           absent without), started_ns (CLOCK_MONOTONIC), stages {…_ms since then: entry,
  *           first_exit, agent, display, browser; absent until reached}, agent? {protocol, agent, kernel, boot_ms}, display?
  *           {width,height}, deaths [{process,exit|signal}], balloon {…} (see below),
- *           exits {…: count}
- * wait      for "agent|display|browser", timeout_ms? (60000) -> what status says
+ *           exits {…: count}, origin {kind "boot|restore|fork", of? (a snapshot's id, or the name of
+ *           the session it was forked off), mode? "template|lazy|eager"}, generation (32 hex digits),
+ *           acknowledged bool (the guest knows that it is a copy), loaded bool (all of its memory is
+ *           there). A fork's started_ns is the moment at which its original was stopped.
+ * wait      for "agent|display|browser|loaded", timeout_ms? (60000) -> what status says. Of a copy the
+ *           agent and the browser are ready when it has acknowledged.
  * screenshot format? "png" (default) | "rgb" | "hash", timeout_ms? -> width, height, size, hash
  *           (XXH3-64 of the RGB rows, 16 hex digits), read_us, encode_us; the picture is a sealed
  *           memfd that comes along (not for "hash")
@@ -129,6 +133,21 @@
  *           available_bytes, caches_bytes, swapped_in_bytes, swapped_out_bytes, major_faults,
  *           minor_faults, huge_pages, huge_page_failures, oom_kills}. Fresh figures if the guest
  *           brings them within timeout_ms, else those that there are
+ * fork      children [{name, control, vsock, report, console, log, ttl_s?, net?}] (1 to 64; paths are
+ *           absolute and, but for log, must not exist) -> pids [N…] in their order, pause_us (for how
+ *           long the guest stood still). The reply comes when the guest runs on; the clones open
+ *           their control sockets after it. One that fails says why in its log and report. net is
+ *           what a clone's card is plugged into, as --net has it but no tap-fd; without it a card has
+ *           no link.
+ * snapshot  path, parent? (absolute; a snapshot file that this one is to be the difference to), and a
+ *           descriptor that comes along -> id (32 hex digits), pause_us, pid (of the process that
+ *           writes). It writes lines of JSON to the descriptor: {"done":N,"total":N (bytes of RAM),
+ *           "written":N (bytes stored), "elapsed_ms":N}, several a second; at last {"ok":true,"id":…,
+ *           "file_bytes":N,"zero":N,"raw":N,"lz4":N,"parent":N (chunks),"elapsed_ms":N} or
+ *           {"ok":false,"error":{"code":C,"message":M}}. An end without either: it was killed, and what
+ *           was at path before is there still.
+ *           Both wait until all memory is loaded and a copy has acknowledged; a session with a writable
+ *           disk is refused ("failed").
  * pause, resume -> {}
  * quit      -> {} and the VMM ends, status 0
  */
