@@ -111,10 +111,13 @@ unit_test_vmm_snapshot_damage_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_damage_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_file_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_file_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_snapshot_golden_SRC := $(SNAPSHOT_FILE)
+unit_test_vmm_snapshot_golden_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_snapshot_golden_WRAP := realpath
 unit_test_vmm_snapshot_write_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_write_LIBS := $(SNAPSHOT_FILE_LIBS)
-unit_test_vmm_snapshot_write_WRAP := pwritev fsync linkat renameat openat malloc realloc pthread_create \
-                                     realpath
+unit_test_vmm_snapshot_write_WRAP := pwritev fsync linkat renameat openat malloc realloc realpath \
+                                     pthread_create pthread_mutex_lock
 unit_test_vmm_platform_SRC := vmm/platform.c
 
 UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))

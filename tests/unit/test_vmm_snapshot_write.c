@@ -25,6 +25,7 @@ static struct fault {
 
 static bool no_nameless_files; /* the file system has no O_TMPFILE */
 static size_t write_at_most;   /* bytes a pwritev, 0: all */
+static bool stumbling;         /* threads stay behind now and then, before they take a lock */
 
 static int take_fault(enum call call)
 {
@@ -72,6 +73,8 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
                           void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
                           void *arg);
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 char *__real_realpath(const char *path, char *resolved);
 char *__wrap_realpath(const char *path, char *resolved);
 
@@ -137,6 +140,15 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	return error ? error : __real_pthread_create(thread, attr, run, arg);
 }
 
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	static _Atomic unsigned count;
+
+	if (stumbling && ++count % 61 == 0)
+		usleep(10000);
+	return __real_pthread_mutex_lock(mutex);
+}
+
 char *__wrap_realpath(const char *path, char *resolved)
 {
 	int error = take_fault(REALPATH);
@@ -158,6 +170,7 @@ static int setup(void **state)
 	memset(faults, 0, sizeof(faults));
 	no_nameless_files = false;
 	write_at_most = 0;
+	stumbling = false;
 	bed_open(state);
 	bed_fill("tzr", 4096);
 	bed_write("a", NULL);
@@ -329,6 +342,31 @@ static void test_parent_path_fails(void **state)
 	assert_int_equal(snapshot_file_write(&source, NULL, &err), -EACCES);
 	assert_clear(&err, -EACCES, source.parent);
 	assert_old_file(2);
+}
+
+/* Whichever worker stays behind, and wherever: each stripe gets its place, and all come to an end. */
+static void test_stumbling_threads(void **state)
+{
+	char pattern[1500];
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pattern) - 1; i++)
+		pattern[i] = i % 16 ? 'z' : (char)('A' + i / 16 % 25);
+	pattern[sizeof(pattern) - 1] = '\0';
+	bed_fill(pattern, 4096);
+	/* Instead of hanging for ever. */
+	alarm(60);
+	stumbling = true;
+	for (unsigned threads = 2; threads <= 6; threads++) {
+		struct snapshot_source source = bed_source("a");
+
+		source.threads = threads;
+		err = (struct error){ 0 };
+		assert_int_equal(snapshot_file_write(&source, NULL, &err), 0);
+		assert_new_file();
+	}
+	alarm(0);
 }
 
 /* --- what is in the way --- */
@@ -542,6 +580,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sync_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_short_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_few_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stumbling_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parent_path_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_place_changes, setup, teardown),
