@@ -57,6 +57,7 @@ unit_test_vmm_agent_SRC := vmm/agent.c vmm/agent_event.c vmm/irq.c tests/unit/vm
 unit_test_vmm_agent_WRAP := ioctl
 unit_test_vmm_memory_SRC := vmm/memory.c
 unit_test_vmm_memory_WRAP := mmap
+unit_test_vmm_untouched_SRC := vmm/untouched.c vmm/memory.c
 unit_test_vmm_control_SRC := vmm/control.c vmm/control_verbs.c vmm/status.c
 unit_test_vmm_screen_SRC := vmm/screen.c vmm/screen_pages.c vmm/memory.c $(DISPLAY_SRC)
 unit_test_vmm_screen_LIBS := $(DISPLAY_LIBS)
@@ -97,7 +98,7 @@ unit_test_vmm_sections_SRC := vmm/snapshot/sections.c
 unit_test_vmm_sections_LIBS := -lxxhash
 unit_test_vmm_serial_SRC := vmm/serial.c vmm/irq.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_serial_WRAP := ioctl write
-unit_test_vmm_options_SRC := vmm/options.c vmm/options_net.c
+unit_test_vmm_options_SRC := vmm/options.c vmm/options_net.c vmm/snapshot/restore_mode.c
 unit_test_vmm_options_LIBS := -lxxhash
 unit_test_vmm_net_SRC := $(filter vmm/virtio/net%,$(VMM_SRC)) vmm/virtio/mmio.c vmm/virtio/queue.c \
                          vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
@@ -114,10 +115,27 @@ unit_test_vmm_snapshot_file_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_golden_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_golden_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_golden_WRAP := realpath
+unit_test_vmm_snapshot_inspect_SRC := $(SNAPSHOT_FILE) $(addprefix vmm/snapshot/,examine.c \
+                                      file_inspect.c config.c info.c)
+unit_test_vmm_snapshot_inspect_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_write_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_write_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_write_WRAP := pwritev fsync linkat renameat openat malloc realloc realpath \
                                      pthread_create pthread_mutex_lock
+SNAPSHOT_RAM := vmm/memory.c vmm/snapshot/blocks.c $(SNAPSHOT_FILE)
+unit_test_vmm_template_SRC := vmm/snapshot/template.c vmm/snapshot/template_trailer.c $(SNAPSHOT_RAM)
+unit_test_vmm_template_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_template_WRAP := openat pwrite clock_gettime
+unit_test_vmm_touch_SRC := vmm/snapshot/touch.c vmm/snapshot/touch_record.c $(SNAPSHOT_FILE)
+unit_test_vmm_touch_LIBS := $(SNAPSHOT_FILE_LIBS)
+PAGER := $(addprefix vmm/snapshot/,pager.c pager_work.c touch.c touch_record.c userfault.c) $(SNAPSHOT_RAM)
+unit_test_vmm_pager_SRC := $(PAGER)
+unit_test_vmm_pager_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_pager_WRAP := pread clock_gettime syscall open ioctl pthread_create
+unit_test_vmm_restore_SRC := $(addprefix vmm/snapshot/,restore.c restore_mode.c template.c \
+                             template_trailer.c) vmm/untouched.c $(PAGER)
+unit_test_vmm_restore_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_restore_WRAP := $(unit_test_vmm_pager_WRAP)
 unit_test_vmm_platform_SRC := vmm/platform.c
 
 UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))
@@ -139,7 +157,7 @@ comma := ,
 $(foreach name,$(UNIT_TESTS),$(eval $(call unit_rule,$(name))))
 
 # The guest of the native-bed tests: no libc, no host flags, linked for its place in guest RAM.
-NATIVE_GUEST_SRC := start.S main.c runtime.c virtio.c basic.c devices.c
+NATIVE_GUEST_SRC := start.S main.c runtime.c interrupts.c virtio.c basic.c devices.c hold.S memory.c
 NATIVE_GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -O2 -g $(WARN) -MMD -MP -ffreestanding -fno-pie \
                        -fno-stack-protector -fcf-protection=none -mno-red-zone -mgeneral-regs-only \
                        -fno-asynchronous-unwind-tables

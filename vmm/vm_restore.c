@@ -19,6 +19,7 @@
 #include "vmm/snapshot/copy.h"
 #include "vmm/snapshot/file.h"
 #include "vmm/snapshot/gate.h"
+#include "vmm/snapshot/info.h"
 #include "vmm/snapshot/pager.h"
 #include "vmm/snapshot/state.h"
 #include "vmm/vm.h"
@@ -155,8 +156,9 @@ int vm_restore(struct vm *vm, struct error *err)
 	if (ret)
 		return ret;
 	gate_shut(vm);
-	ret = state_restore(vm, vm->saved.state, vm->saved.size, vm->origin.kind == ORIGIN_RESTORE,
-	                    err);
+	bool foreign = vm->origin.kind == ORIGIN_RESTORE &&
+	               !info_is_of_this_boot(vm->saved.state, vm->saved.size);
+	ret = state_restore(vm, vm->saved.state, vm->saved.size, foreign, err);
 	if (ret)
 		return vm->config->restore ? error_prefix(err, ret, "%s", vm->config->restore)
 		                           : ret;

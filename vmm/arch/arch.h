@@ -88,8 +88,8 @@ int arch_vcpu_init(int kvm_fd, int vcpu_fd, unsigned index, unsigned cpus,
 int arch_vcpu_save(int kvm_fd, int vcpu_fd, struct wire_writer *out, struct error *err);
 
 /*
- * Gives a fresh vCPU the state that @in has, all of which is used. With @foreign, for what comes from
- * a file, a CPU that lacks a feature the guest has seen is refused, by name. 0 or -errno.
+ * Gives a fresh vCPU the state that @in has, all of which is used. With @foreign, for what may come
+ * from another host, a CPU that lacks a feature the guest has seen is refused, by name. 0 or -errno.
  */
 int arch_vcpu_restore(int kvm_fd, int vcpu_fd, struct wire_reader *in, bool foreign,
                       struct error *err);

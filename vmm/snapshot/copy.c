@@ -22,6 +22,7 @@
 #include "lib/log.h"
 #include "vmm/snapshot/clone.h"
 #include "vmm/snapshot/config.h"
+#include "vmm/snapshot/info.h"
 #include "vmm/snapshot/pager.h"
 #include "vmm/snapshot/pause.h"
 #include "vmm/snapshot/save.h"
@@ -216,8 +217,10 @@ static int encode(struct vm *vm, const struct copy *copy, struct sections_writer
                   struct error *err)
 {
 	/* A fork's configuration is in its memory. */
-	if (copy->path)
+	if (copy->path) {
+		info_save(state);
 		config_save(vm, state);
+	}
 	return state_save(vm, state, err);
 }
 

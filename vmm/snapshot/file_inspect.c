@@ -4,6 +4,7 @@
  */
 #include "vmm/snapshot/config.h"
 #include "vmm/snapshot/file_private.h"
+#include "vmm/snapshot/info.h"
 #include "vmm/snapshot/sections.h"
 
 static json_t *pack_id(const struct snapshot_id *id)
@@ -89,5 +90,8 @@ json_t *snapshot_file_inspect(const struct snapshot_file *file)
 	json_t *config = config_describe(file->state, (size_t)h->state_size);
 	if (config)
 		json_object_set_new(object, "config", config);
+	json_t *info = info_describe(file->state, (size_t)h->state_size);
+	if (info)
+		json_object_set_new(object, "info", info);
 	return object;
 }
