@@ -87,7 +87,9 @@ void vm_end(struct vm *vm, enum vm_reason reason, int vcpu, uint64_t pc, const c
 		snprintf(ending->detail, sizeof(ending->detail), "%s", detail);
 	}
 	pthread_mutex_unlock(&ending->lock);
-	loop_stop(vm->loop);
+	/* None yet: a clone that fails in its first steps. */
+	if (vm->loop)
+		loop_stop(vm->loop);
 }
 
 void vm_pause(struct vm *vm)

@@ -266,6 +266,9 @@ static const struct clone_plan *child_begins(struct vm *vm, struct copy *copy,
 	unsigned number = copy->count > 1 ? fork_others(copy, pids_fd) : 0;
 
 	vm->saved = (struct vm_saved){ .state = state->out.data, .size = state->out.size };
+	/* With all else of the original's; the plan stays in use. */
+	copy->next = vm->copies_begun;
+	vm->copies_begun = copy;
 	return &copy->plans[number];
 }
 
