@@ -232,7 +232,7 @@ SANITIZE_THREADS := -fsanitize=thread -Wno-tsan -fno-omit-frame-pointer
 define check_sanitized
 	@scripts/setup build check
 	@$(MAKE) --no-print-directory B=$(B)/$(1) SAN='$(2)' HARDEN=-fPIE OPT='-O1 -g' tests
-	@TSAN_OPTIONS=halt_on_error=1 CLOCHE_BUILD=$(B)/$(1) scripts/run-tests $(patsubst \
+	@TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 CLOCHE_BUILD=$(B)/$(1) scripts/run-tests $(patsubst \
 		$(B)/%,$(B)/$(1)/%,$(UNIT_PROGRAMS)) $(REPLAYS:'$(B)/%='$(B)/$(1)/%) $(NATIVE_TESTS)
 endef
 

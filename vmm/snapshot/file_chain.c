@@ -34,7 +34,7 @@ static int open_regular(const char *path, int *out_fd, struct error *err)
 
 static int open_alone(const char *path, struct snapshot_file **out_file, struct error *err)
 {
-	int fd;
+	int fd = -1;
 	int ret = open_regular(path, &fd, err);
 
 	return ret ? ret : snapshot_file_load(fd, path, out_file, err);
