@@ -110,11 +110,15 @@ SNAPSHOT_FILE := $(addprefix vmm/snapshot/,sections.c parallel.c $(addprefix fil
 SNAPSHOT_FILE_LIBS := -llz4 -lxxhash
 unit_test_vmm_snapshot_damage_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_damage_LIBS := $(SNAPSHOT_FILE_LIBS)
+unit_test_vmm_snapshot_damage_WRAP := pread __pread_chk malloc
 unit_test_vmm_snapshot_file_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_file_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_golden_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_golden_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_golden_WRAP := realpath
+unit_test_vmm_snapshot_inspect_SRC := $(SNAPSHOT_FILE) $(addprefix vmm/snapshot/,examine.c \
+                                      file_inspect.c config.c info.c)
+unit_test_vmm_snapshot_inspect_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_inspect_SRC := $(SNAPSHOT_FILE) $(addprefix vmm/snapshot/,examine.c \
                                       file_inspect.c config.c info.c)
 unit_test_vmm_snapshot_inspect_LIBS := $(SNAPSHOT_FILE_LIBS)

@@ -511,6 +511,87 @@ def loader_seeds():
     seed("loader", "no-kernel", kernel(b"#!/bin/sh\n".ljust(600, b"\0")))
 
 
+# --- fuzz_snapshot.c --------------------------------------------------------------------------
+
+SEALED, WITH_PARENT = 1, 2
+CHUNK, PAGE = 65536, 4096
+ZERO, RAW, LZ4, OF_PARENT = range(4)
+GOLDEN = os.path.join(HERE, "..", "..", "unit", "golden")
+
+
+def u64(value):
+    return struct.pack("<Q", value)
+
+
+def section(kind, payload=b"", instance=0, version=1, flags=1, length=None):
+    """Its hash is the target's to fill in, as all are."""
+    return (u32(kind) + u32(instance) + u16(version) + u16(flags) + u32(0)
+            + u64(len(payload) if length is None else length) + u64(0) + payload)
+
+
+def lz4_run(byte, size):
+    """A block that expands to @size times the same byte, at least 40."""
+    extra = size - 6 - 4 - 15
+    return (u8(0x1f, byte, 1, 0) + b"\xff" * (extra // 255) + u8(extra % 255)
+            + u8(0x50) + u8(byte) * 5)
+
+
+def snapshot(state, chunks, ram, ident=b"seed", parent=b"", **fields):
+    """@chunks: kind, stored bytes, hash."""
+    data = b"".join(stored for _, stored, _ in chunks)
+    index = b"".join(u8(kind) + u32(len(stored)) + u32(0) + u64(hashed)
+                     for kind, stored, hashed in chunks) + u64(0)
+    sizes = {"ram": ram, "state": len(state), "data": len(data), "index": len(index),
+             "file": 128 + len(state) + len(data) + len(index), **fields}
+    return (b"CLOCHE\x1a\n" + u32(1) + u32(128) + ident.ljust(16, b"\0") + parent.ljust(16, b"\0")
+            + u64(sizes["ram"]) + u32(CHUNK) + u32(0)
+            + b"".join(u64(sizes[name]) for name in ("state", "data", "index", "file"))
+            + bytes(32) + state + data + index)
+
+
+def snapshot_seeds():
+    config, vcpu, info, place = 1, 3, 10, 9
+    run = lz4_run(ord("x"), PAGE)
+
+    def one(name, state, chunks, ram, flags=SEALED, **fields):
+        seed("snapshot", name, u8(flags), snapshot(state, chunks, ram, **fields))
+
+    one("zero", b"", [(ZERO, b"", 0)], PAGE)
+    one("lz4", section(info, b"who"), [(LZ4, run, 1)], PAGE)
+    one("raw", section(info), [(RAW, b"r" * PAGE, 7)], PAGE)
+    one("mixed", section(vcpu, b"a") + section(vcpu, b"b", instance=1) + section(300, flags=0),
+        [(LZ4, lz4_run(0, CHUNK), 1), (ZERO, b"", 0), (LZ4, run, 2)], 2 * CHUNK + PAGE)
+    one("bomb", b"", [(LZ4, lz4_run(1, 40 * CHUNK), 1)], CHUNK)
+    one("short-block", b"", [(LZ4, lz4_run(1, 4000), 1)], PAGE)
+    one("unknown-required", section(99), [(ZERO, b"", 0)], PAGE)
+    one("section-too-long", section(vcpu, b"abc", length=4), [(ZERO, b"", 0)], PAGE)
+    one("section-twice", section(vcpu) * 2, [(ZERO, b"", 0)], PAGE)
+    one("sum-off", b"", [(LZ4, run, 1)], PAGE, data=len(run) - 1, index=26)
+    one("parent-missing", section(place, u32(5) + b"/none"), [(OF_PARENT, b"", 3)], PAGE,
+        parent=b"other")
+    one("config", section(config, u32(4) + b"demo" + u64(1 << 28) + u32(2) + u32(640) + u32(480)
+                          + u32(3) + u32(0) + u32(2) + b"/i" + u64(PAGE) + u64(9) + u32(1)
+                          + u32(2) + b"/d" + u8(1) + bytes(6) + u64(0) + u64(0)),
+        [(ZERO, b"", 0)], PAGE)
+
+    one("info", section(info, u32(5) + b"0.1.0" + u64(1 << 30) + u32(36) + b"6" * 36),
+        [(ZERO, b"", 0)], PAGE)
+
+    parent = snapshot(b"", [(LZ4, run, 5), (ZERO, b"", 0)], CHUNK + PAGE, ident=b"base")
+    child = snapshot(section(place, u32(5) + b"/base"), [(OF_PARENT, b"", 5), (LZ4, run, 6)],
+                     CHUNK + PAGE, parent=b"base")
+    seed("snapshot", "child", u8(SEALED | WITH_PARENT), u24(len(parent)), parent, child)
+
+    def golden(name):
+        with open(os.path.join(GOLDEN, name), "rb") as file:
+            return file.read()
+
+    parent, child = golden("snapshot-v1.snap"), golden("snapshot-v1-child.snap")
+    seed("snapshot", "golden", u8(0), parent)
+    seed("snapshot", "golden-child", u8(WITH_PARENT), u24(len(parent)), parent, child)
+    seed("snapshot", "cut-off", u8(0), parent[:-1])
+
+
 # --- fuzz_registers.c -------------------------------------------------------------------------
 
 SERIAL, VMGENID, PVPANIC, POWER, IOAPIC = range(5)
@@ -554,7 +635,7 @@ def registers_seeds():
 def main():
     for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
                  wire_seeds, agent_seeds,
-                 display_seeds, loader_seeds, registers_seeds):
+                 display_seeds, loader_seeds, snapshot_seeds, registers_seeds):
         make()
     there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
     if sys.argv[1:] == ["--check"]:

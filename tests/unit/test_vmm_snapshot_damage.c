@@ -27,6 +27,39 @@
 #define AT_FILE 88
 #define AT_RESERVED 96
 
+ssize_t __real_pread(int fd, void *data, size_t size, off_t offset);
+ssize_t __wrap_pread(int fd, void *data, size_t size, off_t offset);
+ssize_t __wrap___pread_chk(int fd, void *data, size_t size, off_t offset, size_t room);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+/* The nth call fails, counted from 1; 0: none. */
+static unsigned read_count, read_nth, malloc_count, malloc_nth;
+static int read_error;
+static size_t read_at_most; /* bytes a pread, 0: all */
+
+ssize_t __wrap_pread(int fd, void *data, size_t size, off_t offset)
+{
+	if (++read_count == read_nth) {
+		errno = read_error;
+		return -1;
+	}
+	if (read_at_most && size > read_at_most)
+		size = read_at_most;
+	return __real_pread(fd, data, size, offset);
+}
+
+ssize_t __wrap___pread_chk(int fd, void *data, size_t size, off_t offset, size_t room)
+{
+	assert_true(size <= room);
+	return __wrap_pread(fd, data, size, offset);
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return ++malloc_count == malloc_nth ? NULL : __real_malloc(size);
+}
+
 static uint8_t *good;
 static size_t good_size, index_at;
 
@@ -489,6 +522,56 @@ static void test_lying_parent_section(void **state)
 	}
 }
 
+/* --- what fails when nothing is wrong with the file --- */
+
+static void test_reads_fail(void **state)
+{
+	unsigned fds = count_fds();
+	struct error err;
+	int ret;
+
+	(void)state;
+	for (read_nth = 1;; read_nth++) {
+		read_count = 0;
+		read_error = EIO;
+		ret = read_all(bed_path("good"), &err);
+		if (read_count < read_nth)
+			break;
+		assert_int_equal(ret, -EIO);
+		assert_int_equal(count_fds(), fds);
+		read_count = 0;
+		read_error = EINTR;
+		assert_int_equal(read_all(bed_path("good"), &err), 0);
+	}
+	assert_int_equal(ret, 0);
+	/* Header, state, index, three chunks that have something stored. */
+	assert_int_equal(read_nth, 7);
+	read_nth = 0;
+	read_at_most = 7;
+	assert_int_equal(read_all(bed_path("good"), &err), 0);
+	read_at_most = 0;
+}
+
+static void test_no_memory(void **state)
+{
+	unsigned fds = count_fds();
+	struct error err;
+	int ret;
+
+	(void)state;
+	for (malloc_nth = 1;; malloc_nth++) {
+		malloc_count = 0;
+		ret = read_all(bed_path("good"), &err);
+		if (malloc_count < malloc_nth)
+			break;
+		assert_int_equal(ret, -ENOMEM);
+		assert_int_equal(count_fds(), fds);
+	}
+	assert_int_equal(ret, 0);
+	assert_true(malloc_nth > 3);
+	malloc_nth = 0;
+}
+
 /* --- no file, or one that changes --- */
 
 static void test_other_things_in_its_place(void **state)
@@ -555,6 +638,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lying_chunks, make_good, free_good),
 		cmocka_unit_test_setup_teardown(test_unknown_sections, make_good, free_good),
 		cmocka_unit_test_setup_teardown(test_lying_parent_section, make_good, free_good),
+		cmocka_unit_test_setup_teardown(test_reads_fail, make_good, free_good),
+		cmocka_unit_test_setup_teardown(test_no_memory, make_good, free_good),
 		cmocka_unit_test_setup_teardown(test_other_things_in_its_place, make_good,
 		                                free_good),
 		cmocka_unit_test_setup_teardown(test_change_while_open, make_good, free_good),

@@ -473,6 +473,54 @@ static void test_locked_partial(void **state)
 	assert_int_equal(bed_count_files(), 1);
 }
 
+static int put_partial(bool locked)
+{
+	int fd = open(bed_path(".a.partial"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	if (locked)
+		assert_int_equal(flock(fd, LOCK_EX), 0);
+	return fd;
+}
+
+static bool put_stale(void *arg, uint64_t offset, uint64_t size)
+{
+	(void)arg;
+	(void)size;
+	if (offset == 0)
+		close(put_partial(false));
+	return false;
+}
+
+static bool put_locked(void *arg, uint64_t offset, uint64_t size)
+{
+	(void)size;
+	if (offset == 0 && *(int *)arg < 0)
+		*(int *)arg = put_partial(true);
+	return false;
+}
+
+/* Somebody else takes the name while a file without one is written: gone again, or there to stay. */
+static void test_partial_comes(void **state)
+{
+	struct snapshot_source source = bed_source("a");
+	struct error err = { 0 };
+	int fd = -1;
+
+	(void)state;
+	source.threads = 1;
+	source.is_untouched = put_locked;
+	source.arg = &fd;
+	assert_int_equal(snapshot_file_write(&source, NULL, &err), -EBUSY);
+	assert_clear(&err, -EBUSY, bed_path("a"));
+	assert_old_file(2);
+	close(fd);
+	source.is_untouched = put_stale;
+	assert_int_equal(snapshot_file_write(&source, NULL, &err), 0);
+	assert_int_equal(bed_count_files(), 1);
+	assert_new_file();
+}
+
 static void test_strange_partial(void **state)
 {
 	struct error err;
@@ -586,6 +634,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_place_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stale_partial, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked_partial, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_partial_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strange_partial, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writers_at_once, setup, teardown),
