@@ -61,14 +61,20 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c \
            vmm/arch/x86_64/cpu_state.c vmm/arch/x86_64/msrs.c
 
-SUPERVISOR_SRC := supervisor/actions.c supervisor/balloon.c supervisor/client.c supervisor/cmd_act.c \
-           supervisor/cmd_balloon.c supervisor/cmd_console.c supervisor/interrupt.c \
-           supervisor/cmd_cp.c supervisor/cmd_doctor.c supervisor/cmd_exec.c supervisor/cmd_freeze.c \
-           supervisor/cmd_kill.c supervisor/cmd_ls.c supervisor/cmd_run.c supervisor/cmd_shot.c \
-           supervisor/cmd_wait.c supervisor/ending.c supervisor/exec_status.c supervisor/failure.c \
-           supervisor/hostfile.c supervisor/images.c supervisor/launch.c supervisor/main.c \
-           supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/probe.c \
-           supervisor/process.c supervisor/session.c supervisor/shot.c
+SUPERVISOR_SRC := supervisor/actions.c supervisor/bake.c supervisor/balloon.c supervisor/client.c \
+           supervisor/cmd_act.c supervisor/cmd_bake.c supervisor/cmd_balloon.c \
+           supervisor/cmd_console.c supervisor/cmd_cp.c supervisor/cmd_doctor.c \
+           supervisor/cmd_exec.c supervisor/cmd_fork.c supervisor/cmd_freeze.c \
+           supervisor/cmd_inspect.c supervisor/cmd_kill.c supervisor/cmd_ls.c \
+           supervisor/cmd_restore.c supervisor/cmd_run.c supervisor/cmd_shot.c \
+           supervisor/cmd_snapshot.c supervisor/cmd_wait.c supervisor/ending.c \
+           supervisor/exec_status.c supervisor/facts.c supervisor/failure.c \
+           supervisor/fingerprint.c supervisor/hostfile.c supervisor/images.c \
+           supervisor/inspection.c supervisor/interrupt.c supervisor/launch.c supervisor/main.c \
+           supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/plan.c \
+           supervisor/probe.c supervisor/process.c supervisor/progress.c supervisor/residents.c \
+           supervisor/session.c supervisor/shot.c supervisor/start.c supervisor/template.c \
+           supervisor/warm.c supervisor/writer.c
 
 AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/card.c guest/cdp.c \
            guest/channel.c guest/children.c guest/display.c guest/environment.c guest/exec.c guest/file.c \
@@ -78,7 +84,7 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
 
 # The small libraries are linked in: a session's process is up a quarter sooner, and holds less.
 VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lpthread
-SUPERVISOR_LIBS := -ljansson
+SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -lxxhash -Wl,-Bdynamic
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))

@@ -157,12 +157,19 @@ static int take_reply(struct client *client, json_int_t id, struct wire_message 
 	}
 }
 
+/* What goes along with a request; all borrowed. */
+struct cargo {
+	const void *blob;
+	size_t blob_size;
+	int fd; /* -1: none */
+};
+
 /* Sends and waits. 0 or -errno. */
-static int exchange(struct client *client, json_t *request, const void *blob, size_t blob_size,
+static int exchange(struct client *client, json_t *request, const struct cargo *cargo,
                     uint64_t wait_ms, struct wire_message *out_reply, struct error *err)
 {
 	uint64_t deadline_ns = clock_now_ns() + wait_ms * NS_PER_MS;
-	int sent = wire_conn_send(&client->conn, request, blob, blob_size, -1);
+	int sent = wire_conn_send(&client->conn, request, cargo->blob, cargo->blob_size, cargo->fd);
 	int rc;
 
 	if (sent < 0 && sent != -EPIPE)
@@ -184,7 +191,7 @@ static int exchange(struct client *client, json_t *request, const void *blob, si
 	}
 }
 
-int client_call(struct client *client, json_t *request, const void *blob, size_t blob_size,
+static int call(struct client *client, json_t *request, const struct cargo *cargo,
                 uint64_t timeout_ms, struct wire_message *out_reply, struct failure *failure)
 {
 	json_auto_t *owned = request;
@@ -198,8 +205,8 @@ int client_call(struct client *client, json_t *request, const void *blob, size_t
 	if (!request || json_object_set_new(request, "id", json_integer(client->last_id)) < 0 ||
 	    json_object_set_new(request, "timeout_ms", json_integer((json_int_t)timeout_ms)) < 0)
 		return failure_set_nomem(failure);
-	rc = exchange(client, owned, blob, blob_size,
-	              timeout_ms + (inner ? AGENT_GRACE_MS : GRACE_MS), &reply, &err);
+	rc = exchange(client, owned, cargo, timeout_ms + (inner ? AGENT_GRACE_MS : GRACE_MS),
+	              &reply, &err);
 	if (rc == -EINTR)
 		return failure_set(failure, STATUS_FAILED, CODE_INTERRUPTED, "interrupted");
 	if (rc < 0)
@@ -209,6 +216,22 @@ int client_call(struct client *client, json_t *request, const void *blob, size_t
 	*out_reply = reply;
 	reply = (struct wire_message)WIRE_MESSAGE_INIT;
 	return 0;
+}
+
+int client_call(struct client *client, json_t *request, const void *blob, size_t blob_size,
+                uint64_t timeout_ms, struct wire_message *out_reply, struct failure *failure)
+{
+	const struct cargo cargo = { blob, blob_size, -1 };
+
+	return call(client, request, &cargo, timeout_ms, out_reply, failure);
+}
+
+int client_call_with_fd(struct client *client, json_t *request, int fd, uint64_t timeout_ms,
+                        struct wire_message *out_reply, struct failure *failure)
+{
+	const struct cargo cargo = { .fd = fd };
+
+	return call(client, request, &cargo, timeout_ms, out_reply, failure);
 }
 
 int client_call_agent(struct client *client, json_t *request, const void *blob, size_t blob_size,

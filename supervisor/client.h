@@ -20,7 +20,7 @@ struct client {
 	struct wire_conn conn;
 	json_int_t last_id;
 	pid_t peer; /* the VMM's, by SO_PEERCRED */
-	/* For `run`, which has more to watch than the socket; -1 and NULL for everybody else. */
+	/* For who has more to watch than the socket; -1 and NULL for everybody else. */
 	int interrupt_fd;     /* borrowed: a call fails with CODE_INTERRUPTED once it can be read */
 	void (*tick)(void *); /* called several times a second while a call waits */
 	void *tick_arg;       /* borrowed */
@@ -50,7 +50,11 @@ int client_open(struct client *client, const struct session *session, struct fai
 int client_call(struct client *client, json_t *request, const void *blob, size_t blob_size,
                 uint64_t timeout_ms, struct wire_message *out_reply, struct failure *failure);
 
-/* The same for a request to the guest's agent. */
+/* The same without a blob; @fd (borrowed) goes along. */
+int client_call_with_fd(struct client *client, json_t *request, int fd, uint64_t timeout_ms,
+                        struct wire_message *out_reply, struct failure *failure);
+
+/* client_call() for a request to the guest's agent. */
 int client_call_agent(struct client *client, json_t *request, const void *blob, size_t blob_size,
                       uint64_t timeout_ms, struct wire_message *out_reply, struct failure *failure);
 

@@ -2,87 +2,33 @@
 /*
  * cmd_balloon.c - `cloche balloon`: takes memory back from a guest, or lets it have that again, and
  * tells how it does. Single thread.
- *
- * The host can only set a target; the guest's driver moves towards it. So the command asks, again
- * and again, how far it has come.
  */
 #include <stdio.h>
-#include <time.h>
 
-#include "lib/clock.h"
 #include "lib/proto.h"
-#include "supervisor/client.h"
+#include "supervisor/balloon.h"
 #include "supervisor/options.h"
 #include "supervisor/output.h"
 #include "supervisor/parse.h"
 #include "supervisor/process.h"
 
 #define TIMEOUT_DEFAULT_MS 60000u
-#define ASK_MS 2000u
-#define STEP_MS 50
 #define SIZE_MAX_MIB 65536u
-#define MIB_MAX ((json_int_t)1 << 43)
-
-static json_int_t mib(const json_t *object, const char *key)
-{
-	return client_integer(object, key, 0, MIB_MAX, 0);
-}
-
-/* Asks for the balloon's state, with @target_mib unless it is NULL. */
-static int ask(struct client *client, const uint64_t *target_mib, struct wire_message *out_reply,
-               struct failure *failure)
-{
-	json_t *request = json_pack("{s:s}", "verb", "balloon");
-
-	if (request && target_mib)
-		json_object_set_new(request, "target_mib", json_integer((json_int_t)*target_mib));
-	return client_call(client, request, NULL, 0, ASK_MS, out_reply, failure);
-}
-
-/* Sets the target and waits until the guest has got there; the last reply is in *out_reply. */
-static int inflate(struct invocation *inv, struct client *client, uint64_t target_mib,
-                   uint64_t timeout_ms, struct wire_message *out_reply, struct failure *failure)
-{
-	const struct timespec step = { .tv_nsec = STEP_MS * (long)NS_PER_MS };
-	uint64_t deadline_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
-
-	if (ask(client, &target_mib, out_reply, failure) < 0)
-		return -1;
-	while (mib(out_reply->object, "actual_mib") != (json_int_t)target_mib) {
-		json_int_t actual = mib(out_reply->object, "actual_mib");
-
-		if (clock_now_ns() >= deadline_ns &&
-		    !json_is_true(json_object_get(out_reply->object, "driver")))
-			return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_NOT_READY,
-			                   "the guest runs no driver of the balloon, or not yet");
-		if (clock_now_ns() >= deadline_ns)
-			return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_TIMEOUT,
-			                   "the balloon holds %lld of %llu MiB: the guest can't "
-			                   "spare more, or is slow; it goes on trying",
-			                   (long long)actual, (unsigned long long)target_mib);
-		output_progress(inv, "%lld of %llu MiB", (long long)actual,
-		                (unsigned long long)target_mib);
-		nanosleep(&step, NULL);
-		wire_message_finish(out_reply);
-		if (ask(client, NULL, out_reply, failure) < 0)
-			return -1;
-	}
-	output_progress_clear(inv);
-	return 0;
-}
 
 static void print(const json_t *state)
 {
 	const json_t *stats = json_object_get(state, "stats");
 
-	printf("balloon  %lld MiB of %lld MiB asked for%s\n", (long long)mib(state, "actual_mib"),
-	       (long long)mib(state, "target_mib"),
+	printf("balloon  %lld MiB of %lld MiB asked for%s\n",
+	       (long long)balloon_mib(state, "actual_mib"),
+	       (long long)balloon_mib(state, "target_mib"),
 	       json_is_true(json_object_get(state, "driver")) ? "" : "; no driver in the guest");
 	printf("given    %lld MiB by the balloon, %lld MiB reported free, since the start\n",
-	       (long long)mib(state, "inflated_mib"), (long long)mib(state, "reported_mib"));
+	       (long long)balloon_mib(state, "inflated_mib"),
+	       (long long)balloon_mib(state, "reported_mib"));
 	if (json_object_get(state, "resident_mib"))
 		printf("host     %lld MiB in use for this session\n",
-		       (long long)mib(state, "resident_mib"));
+		       (long long)balloon_mib(state, "resident_mib"));
 	if (stats)
 		printf("guest    %lld MiB free, %lld MiB available, of %lld MiB (%lld s ago)\n",
 		       (long long)(client_integer(stats, "free_bytes", 0, INT64_MAX, 0) >> 20),
@@ -135,8 +81,8 @@ int command_balloon(struct invocation *inv, struct failure *failure)
 	    client_open(&client, &session, failure) < 0)
 		return -1;
 	if (arguments.count == 2
-	            ? inflate(inv, &client, target_mib, timeout_ms, &reply, failure) < 0
-	            : ask(&client, NULL, &reply, failure) < 0)
+	            ? balloon_move(inv, &client, target_mib, timeout_ms, &reply, failure) < 0
+	            : balloon_ask(&client, NULL, &reply, failure) < 0)
 		return -1;
 	tell(inv, &client, reply.object);
 	return STATUS_OK;

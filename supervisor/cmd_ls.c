@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "supervisor/client.h"
+#include "supervisor/facts.h"
 #include "supervisor/options.h"
 #include "supervisor/output.h"
 #include "supervisor/process.h"
@@ -25,11 +26,12 @@
 #define BROWSER_WAIT_LEAST_MS 100u
 #define CELL_SIZE 320
 #define BROWSER_WIDTH 60 /* columns, roughly: bytes */
+#define ORIGIN_WIDTH 40
 
-enum column { NAME, STATE, PID, MEM, CPUS, SIZE, UPTIME, TTL_LEFT, BROWSER, COLUMNS };
+enum column { NAME, STATE, PID, MEM, CPUS, SIZE, UPTIME, TTL_LEFT, ORIGIN, BROWSER, COLUMNS };
 
 static const char *const headings[COLUMNS] = { "NAME", "STATE",  "PID",      "MEM",    "CPUS",
-	                                       "SIZE", "UPTIME", "TTL-LEFT", "BROWSER" };
+	                                       "SIZE", "UPTIME", "TTL-LEFT", "ORIGIN", "BROWSER" };
 
 struct row {
 	char cells[COLUMNS][CELL_SIZE];
@@ -104,9 +106,8 @@ static void add_dead(const struct session *session, json_t *entry)
 /* All that is known about a session. NULL: it is gone meanwhile, or isn't ours. */
 static json_t *describe_session(const char *name, uint64_t *patience_ms)
 {
-	static const char *const copied[] = {
-		"pid", "cpus", "memory_mib", "size", "ttl_s", "page"
-	};
+	static const char *const copied[] = { "pid",   "cpus", "memory_mib", "size",
+		                              "ttl_s", "page", "origin" };
 	cleanup_session struct session session = SESSION_INIT;
 	cleanup_client struct client client = CLIENT_INIT;
 	json_auto_t *status = NULL;
@@ -210,6 +211,8 @@ static void fill_row(const json_t *entry, struct row *row)
 	format_integer(entry, "memory_mib", "M", row->cells[MEM]);
 	format_integer(entry, "cpus", "", row->cells[CPUS]);
 	format_times(entry, row);
+	facts_format_origin(entry, row->cells[ORIGIN], CELL_SIZE);
+	cut_cell(row->cells[ORIGIN], ORIGIN_WIDTH);
 	format_browser(entry, row->cells[BROWSER]);
 }
 

@@ -19,7 +19,7 @@
 #define QUIET_DEFAULT_MS 500u
 #define STEP_MAX_MS 50u
 
-static const char *const stages[] = { "agent", "display", "browser" };
+static const char *const stages[] = { "agent", "display", "browser", "loaded" };
 
 struct wait_options {
 	const char *what;
@@ -116,7 +116,10 @@ int command_wait(struct invocation *inv, struct failure *failure)
 	struct wait_options o = { "agent", TIMEOUT_DEFAULT_MS, QUIET_DEFAULT_MS };
 	const struct option options[] = {
 		{ "for", 0, OPTION_STRING, &o.what, "WHAT",
-		  "agent (default), display, browser, or settled: the picture stands still", 0, 0 },
+		  "agent (default), display, browser, loaded (all memory is there), or settled: "
+		  "the "
+		  "picture stands still",
+		  0, 0 },
 		{ "timeout", 0, OPTION_DURATION, &o.timeout_ms, "TIME",
 		  "give up then (default 60s)", 1, PROTO_TIMEOUT_MAX_MS },
 		{ "quiet-ms", 0, OPTION_NUMBER, &o.quiet_ms, "N",
@@ -132,8 +135,9 @@ int command_wait(struct invocation *inv, struct failure *failure)
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
 		known |= strcmp(o.what, stages[i]) == 0;
 	if (!known && strcmp(o.what, "settled") != 0)
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "--for: '%.32s' is none of agent, display, browser, settled",
-		                   o.what);
+		return failure_set(
+			failure, STATUS_USAGE, CODE_USAGE,
+			"--for: '%.32s' is none of agent, display, browser, loaded, settled",
+			o.what);
 	return wait_and_tell(inv, arguments.items[0], &o, failure);
 }

@@ -31,6 +31,12 @@ struct command {
 
 int command_doctor(struct invocation *inv, struct failure *failure);
 int command_run(struct invocation *inv, struct failure *failure);
+int command_bake(struct invocation *inv, struct failure *failure);
+int command_snapshot(struct invocation *inv, struct failure *failure);
+int command_restore(struct invocation *inv, struct failure *failure);
+int command_fork(struct invocation *inv, struct failure *failure);
+int command_inspect(struct invocation *inv, struct failure *failure);
+int command_verify(struct invocation *inv, struct failure *failure);
 int command_ls(struct invocation *inv, struct failure *failure);
 int command_shot(struct invocation *inv, struct failure *failure);
 int command_act(struct invocation *inv, struct failure *failure);

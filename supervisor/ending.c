@@ -101,23 +101,16 @@ static void explain_report(const json_t *report, char *out_text, size_t size)
 		snprintf(out_text + n, size - (size_t)n, " (rip %s)", rip);
 }
 
-/* The last line of the VMM's log, without the "cloche-vmm: " and "error: " before it. */
 static void explain_log(const struct session *session, char *out_text, size_t size)
 {
-	static const char *const prefixes[] = { "cloche-vmm: ", "error: " };
 	char tail[LOG_TAIL + 1];
 	size_t end = read_part(session, "vmm.log", -(off_t)LOG_TAIL, tail, sizeof(tail));
 	const char *line;
 
-	while (end > 0 && (tail[end - 1] == '\n' || tail[end - 1] == '\0'))
+	while (end > 0 && tail[end - 1] == '\0')
 		end--;
 	tail[end] = '\0';
-	line = strrchr(tail, '\n');
-	line = line ? line + 1 : tail;
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-		if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
-			line += strlen(prefixes[i]);
-	}
+	line = text_last_words(tail);
 	snprintf(out_text, size, "%s", *line ? line : "it ended without a word; was it killed?");
 }
 

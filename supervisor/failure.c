@@ -100,3 +100,21 @@ void text_clean(char *text)
 		}
 	}
 }
+
+const char *text_last_words(char *text)
+{
+	static const char *const prefixes[] = { "cloche-vmm: ", "error: " };
+	size_t end = strlen(text);
+	const char *line;
+
+	while (end > 0 && text[end - 1] == '\n')
+		end--;
+	text[end] = '\0';
+	line = strrchr(text, '\n');
+	line = line ? line + 1 : text;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0)
+			line += strlen(prefixes[i]);
+	}
+	return line;
+}

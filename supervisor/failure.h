@@ -68,4 +68,10 @@ int failure_status_of_code(const char *code, const char **out_code);
  */
 void text_clean(char *text);
 
+/*
+ * The last line of what a VMM said, without what each of its lines begins with; "" when it said
+ * nothing. Cuts @text and points into it.
+ */
+const char *text_last_words(char *text);
+
 #endif

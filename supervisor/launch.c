@@ -23,16 +23,25 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/proto.h"
+#include "supervisor/facts.h"
 #include "supervisor/process.h"
 
-#define CONNECT_STEP_MS 2
+#define CONNECT_STEP_MIN_NS (NS_PER_MS / 8)
+#define CONNECT_STEP_MAX_NS (NS_PER_MS * 2)
 #define ARGV_MAX 64
 #define VALUES_MAX 24
 
 void launch_plan_finish(struct launch_plan *plan)
 {
 	free(plan->vmm);
+	free(plan->restore.file);
+	free(plan->restore.templates);
+	free(plan->restore.touch);
+	free(plan->restore.record);
+	free(plan->page);
+	free(plan->append);
 	free(plan->net);
+	json_decref(plan->origin);
 	images_finish(&plan->images);
 	for (size_t i = 0; i < plan->relay_count; i++)
 		free(plan->relays[i].socket);
@@ -111,24 +120,16 @@ line_format(struct line *line, const char *option, const char *fmt, ...)
 	line_add(line, option, value);
 }
 
-static void make_line(const struct session *session, const struct launch_plan *plan,
-                      struct line *line)
+/* A machine that boots. */
+static void add_boot(const struct launch_plan *plan, struct line *line)
 {
-	line_add(line, plan->vmm, NULL);
-	line_add(line, "--name", session->name);
 	line_add(line, "--kernel", plan->images.kernel);
 	line_add(line, "--initramfs", plan->images.initramfs);
 	line_add(line, "--image", plan->images.image);
 	line_format(line, "--memory", "%llu", (unsigned long long)plan->memory_mib);
 	line_format(line, "--cpus", "%llu", (unsigned long long)plan->cpus);
-	line_format(line, "--control", "%s/control.sock", session->path);
-	line_format(line, "--vsock", "%s/vsock.sock", session->path);
-	line_format(line, "--cid", "%d", PROTO_GUEST_CID);
-	line_format(line, "--console", "%s/console.log", session->path);
-	line_format(line, "--report", "%s/report.json", session->path);
 	line_format(line, "--size", "%ux%u", plan->size.width, plan->size.height);
-	if (plan->ttl_s)
-		line_format(line, "--ttl", "%llu", (unsigned long long)plan->ttl_s);
+	line_format(line, "--cid", "%d", PROTO_GUEST_CID);
 	if (plan->guest_root)
 		line_add(line, "--guest-root", NULL);
 	if (plan->no_page_reporting)
@@ -138,39 +139,47 @@ static void make_line(const struct session *session, const struct launch_plan *p
 		            plan->disks[i].read_only ? "ro" : "rw");
 	if (plan->append)
 		line_add(line, "--append", plan->append);
+}
+
+/* One that goes on where a snapshot left it. */
+static void add_restore(const struct launch_plan *plan, struct line *line)
+{
+	const struct launch_restore *restore = &plan->restore;
+
+	line_add(line, "--restore", restore->file);
+	if (restore->mode)
+		line_add(line, "--restore-mode", restore->mode);
+	if (restore->templates)
+		line_add(line, "--templates", restore->templates);
+	if (restore->touch)
+		line_add(line, "--touch", restore->touch);
+	if (restore->record)
+		line_add(line, "--record-touch", restore->record);
+	if (plan->images.image)
+		line_add(line, "--image", plan->images.image);
+}
+
+static void make_line(const struct session *session, const struct launch_plan *plan,
+                      struct line *line)
+{
+	line_add(line, plan->vmm, NULL);
+	line_add(line, "--name", session->name);
+	if (plan->restore.file)
+		add_restore(plan, line);
+	else
+		add_boot(plan, line);
+	line_format(line, "--control", "%s/control.sock", session->path);
+	line_format(line, "--vsock", "%s/vsock.sock", session->path);
+	line_format(line, "--console", "%s/console.log", session->path);
+	line_format(line, "--report", "%s/report.json", session->path);
+	if (plan->ttl_s)
+		line_format(line, "--ttl", "%llu", (unsigned long long)plan->ttl_s);
 	if (plan->net)
 		line_add(line, "--net", plan->net);
 	if (plan->mac)
 		line_add(line, "--mac", plan->mac);
 	if (plan->net_rate)
 		line_add(line, "--net-rate", plan->net_rate);
-}
-
-static json_t *describe_plan(const struct session *session, const struct launch_plan *plan,
-                             pid_t pid, uint64_t start_ticks)
-{
-	char size[32];
-	json_t *relays = json_array(), *disks = json_array();
-
-	snprintf(size, sizeof(size), "%ux%u", plan->size.width, plan->size.height);
-	for (size_t i = 0; i < plan->relay_count; i++)
-		json_array_append_new(relays,
-		                      json_pack("{s:i,s:s}", "port", (int)plan->relays[i].port,
-		                                "socket", plan->relays[i].socket));
-	for (size_t i = 0; i < plan->disk_count; i++)
-		json_array_append_new(disks, json_pack("{s:s,s:b}", "file", plan->disks[i].path,
-		                                       "read_only", plan->disks[i].read_only));
-	return json_pack(
-		"{s:i,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:I,s:b,s:s*,s:s*,s:s*,s:s*,s:s*,"
-		"s:o,s:o}",
-		"version", 1, "name", session->name, "pid", (json_int_t)pid, "start_time",
-		(json_int_t)start_ticks, "started_at", (json_int_t)time(NULL), "vmm", plan->vmm,
-		"kernel", plan->images.kernel, "initramfs", plan->images.initramfs, "image",
-		plan->images.image, "memory_mib", (json_int_t)plan->memory_mib, "cpus",
-		(json_int_t)plan->cpus, "size", size, "ttl_s", (json_int_t)plan->ttl_s,
-		"guest_root", plan->guest_root, "page", plan->page, "append", plan->append, "net",
-		plan->net, "mac", plan->mac, "net_rate", plan->net_rate, "relays", relays, "disks",
-		disks);
 }
 
 static int start_process(const struct session *session, const struct launch_plan *plan,
@@ -203,14 +212,16 @@ int launch_start(struct session *session, const struct launch_plan *plan, struct
 {
 	struct launch launch = { .session = session, .pidfd = -1 };
 	uint64_t ticks = 0;
-	json_t *facts;
+	json_t *facts = NULL;
 	int rc;
 
 	if (start_process(session, plan, &launch, failure) < 0)
 		return -1;
 	launch.pidfd = pidfd_open(launch.pid, 0);
 	rc = launch.pidfd < 0 ? -errno : process_start_time(launch.pid, &ticks);
-	facts = rc == 0 ? describe_plan(session, plan, launch.pid, ticks) : NULL;
+	if (rc == 0)
+		facts = facts_of_plan(session->name, plan,
+		                      (struct facts_process){ launch.pid, ticks });
 	if (rc == 0 && facts && session_write_facts(session, facts, failure) == 0) {
 		*out_launch = launch;
 		return 0;
@@ -226,33 +237,37 @@ int launch_start(struct session *session, const struct launch_plan *plan, struct
 }
 
 /* Sleeps a moment. True when @fd (or -1) can be read. */
-static bool readable_within(int fd, int ms)
+static bool readable_within(int fd, uint64_t ns)
 {
+	const struct timespec time = { .tv_nsec = (long)ns };
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
-	return poll(&pfd, 1, ms) > 0;
+	return ppoll(&pfd, 1, &time, NULL) > 0;
 }
 
-int launch_connect(struct launch *launch, struct client *client, uint64_t timeout_ms,
-                   struct failure *failure)
+int launch_connect(const struct session *session, int pidfd, struct client *client,
+                   uint64_t timeout_ms, struct failure *failure)
 {
 	uint64_t deadline_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
+	uint64_t step_ns = CONNECT_STEP_MIN_NS;
 	struct failure last = { 0 };
 
 	for (;;) {
-		if (client_open(client, launch->session, &last) == 0)
+		if (client_open(client, session, &last) == 0)
 			return 0;
 		json_decref(last.report);
 		/* Not there yet is the one failure that passes. */
 		if (last.status != STATUS_TIMEOUT && last.status != STATUS_DEAD)
 			return failure_set(failure, last.status, last.code, "%s", last.message);
-		if (process_wait_ended(launch->pidfd, 0))
+		if (process_wait_ended(pidfd, 0))
 			return failure_set(failure, STATUS_DEAD, CODE_DEAD, "the VMM ended");
 		if (clock_now_ns() >= deadline_ns)
 			return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_TIMEOUT,
 			                   "the VMM did not open its control socket in time");
-		if (readable_within(client->interrupt_fd, CONNECT_STEP_MS))
+		if (readable_within(client->interrupt_fd, step_ns))
 			return failure_set(failure, STATUS_FAILED, CODE_INTERRUPTED, "interrupted");
+		if (step_ns < CONNECT_STEP_MAX_NS)
+			step_ns *= 2;
 		last = (struct failure){ 0 };
 	}
 }

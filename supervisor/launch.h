@@ -29,15 +29,28 @@ struct launch_disk {
 	bool read_only;
 };
 
+/* The snapshot that a session continues, and how; see cloche-vmm(1), --restore. */
+struct launch_restore {
+	char *file;           /* owned, absolute; NULL: the session boots */
+	const char *mode;     /* borrowed: "template", "lazy", "eager"; NULL: the VMM's choice */
+	char *templates;      /* owned: the folder of resident templates; NULL: none */
+	char *touch, *record; /* owned: first-touch orders, to follow and to write; NULL: none */
+};
+
 /* What a session is to be. */
 struct launch_plan {
 	char *vmm; /* owned */
+	struct launch_restore restore;
+	/*
+	 * With restore.file all that follows, down to the disks, is what the snapshot says, for people,
+	 * and may not be known; but the image, if known, time to live, page, relays and card count.
+	 */
 	struct images images;
 	uint64_t memory_mib, cpus;
 	struct geometry size;
 	uint64_t ttl_s;             /* 0: none */
-	const char *page;           /* borrowed; NULL: none */
-	const char *append;         /* borrowed; NULL: nothing */
+	char *page;                 /* owned; NULL: none */
+	char *append;               /* owned; NULL: nothing */
 	char *net;                  /* owned; NULL: no network card */
 	int net_fd;                 /* borrowed; the VMM's PROCESS_MORE_FD; 0: none */
 	const char *mac, *net_rate; /* borrowed; NULL: the VMM's choice, no limit */
@@ -46,6 +59,7 @@ struct launch_plan {
 	size_t relay_count;
 	struct launch_disk disks[LAUNCH_DISKS_MAX];
 	size_t disk_count;
+	json_t *origin; /* owned: for session.json (facts.h); NULL: a boot */
 };
 
 void launch_plan_finish(struct launch_plan *plan);
@@ -73,11 +87,11 @@ int launch_start(struct session *session, const struct launch_plan *plan, struct
                  struct failure *failure);
 
 /*
- * Connects @client, an initialised one, as soon as the VMM listens. -1: it ended instead, the time
- * is over, or client->interrupt_fd became readable.
+ * Connects @client, an initialised one, as soon as the VMM behind @pidfd listens in @session. -1: it
+ * ended instead, the time is over, or client->interrupt_fd became readable.
  */
-int launch_connect(struct launch *launch, struct client *client, uint64_t timeout_ms,
-                   struct failure *failure);
+int launch_connect(const struct session *session, int pidfd, struct client *client,
+                   uint64_t timeout_ms, struct failure *failure);
 
 /*
  * If the VMM has ended, or does within a moment, puts its own words, exit status and report in

@@ -24,8 +24,24 @@ static const struct command commands[] = {
 	  command_doctor },
 	{ "run", "NAME [option…]", "Starts a session and returns when its agent is ready",
 	  "With --page it returns when that page has loaded. When anything goes wrong, or it is\n"
-	  "interrupted, nothing is left of the session.\n",
+	  "interrupted, nothing is left of the session. After `cloche bake` sessions start from\n"
+	  "the template, but for those whose options need a boot.\n",
 	  command_run },
+	{ "bake", "[TEMPLATE] [option…]", "Makes a template, from which sessions start in no time",
+	  "Boots a guest, waits until its browser is warm, makes it small and saves it. TEMPLATE\n"
+	  "is `default` unless named: what `cloche run` starts from. It is baked anew by itself\n"
+	  "when images, VMM or CPU have changed.\n",
+	  command_bake },
+	{ "fork", "NAME NEW… [option…]", "Copies a running session, as often as there are names",
+	  "All of the new sessions come up, or none.\n", command_fork },
+	{ "snapshot", "NAME FILE [option…]", "Saves a running session in a file",
+	  "The session stands still for a moment only; the file is there when the command ends.\n",
+	  command_snapshot },
+	{ "restore", "FILE NAME [option…]", "Starts a session where a snapshot was taken", NULL,
+	  command_restore },
+	{ "inspect", "FILE", "Shows what is in a snapshot", NULL, command_inspect },
+	{ "verify", "FILE", "Checks every byte of a snapshot, and of those before it", NULL,
+	  command_verify },
 	{ "ls", "", "Lists the sessions", NULL, command_ls },
 	{ "shot", "NAME FILE.png", "Takes a picture of the screen, from outside the guest",
 	  "Works on a frozen session, too. FILE may be - for stdout.\n", command_shot },

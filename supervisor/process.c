@@ -186,57 +186,115 @@ int process_start(char *const argv[], struct process_stdio stdio, bool detached,
 	return 0;
 }
 
-/* Reads @fd to its end. 0, -ETIMEDOUT, or -errno; what doesn't fit is dropped. */
-static int read_all(int fd, uint64_t deadline_ns, char *out_text, size_t size)
+/* One stream of a program's, and where it goes. */
+struct stream {
+	int fd; /* owned; -1: at its end */
+	char *text;
+	size_t size, used;
+};
+
+/* Takes what there is. 0 or -errno. */
+static int read_stream(struct stream *stream)
 {
-	size_t used = 0;
+	char piece[4096];
+	ssize_t n = read(stream->fd, piece, sizeof(piece));
+	size_t room = stream->size - 1 - stream->used;
 
-	for (;;) {
-		struct pollfd pfd = { .fd = fd, .events = POLLIN };
-		uint64_t now = clock_now_ns();
-		char piece[4096];
-		ssize_t n;
-
-		if (now >= deadline_ns)
-			return -ETIMEDOUT;
-		if (poll(&pfd, 1, (int)((deadline_ns - now) / NS_PER_MS + 1)) <= 0)
-			continue;
-		n = read(fd, piece, sizeof(piece));
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0)
-			return 0;
-		if (n > 0 && (size_t)n <= size - 1 - used) {
-			memcpy(out_text + used, piece, (size_t)n);
-			used += (size_t)n;
-			out_text[used] = '\0';
-		}
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (n == 0) {
+		close_fd(&stream->fd);
+		return 0;
 	}
+	if ((size_t)n > room)
+		n = (ssize_t)room;
+	memcpy(stream->text + stream->used, piece, (size_t)n);
+	stream->used += (size_t)n;
+	stream->text[stream->used] = '\0';
+	return 0;
 }
 
-int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, size_t size,
-                    int *out_status, struct error *err)
+/* Reads both to their ends. 0, -ETIMEDOUT, -EINTR, or -errno. */
+static int read_streams(struct stream streams[2], uint64_t deadline_ns, int interrupt_fd)
 {
-	cleanup_fd int reader = -1;
-	cleanup_fd int writer = -1;
-	cleanup_fd int pidfd = -1;
-	uint64_t deadline_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
-	int pipe_fds[2];
-	int status;
-	pid_t pid;
+	while (streams[0].fd >= 0 || streams[1].fd >= 0) {
+		/* Negative descriptors are passed over. */
+		struct pollfd fds[3] = { { .fd = streams[0].fd, .events = POLLIN },
+			                 { .fd = streams[1].fd, .events = POLLIN },
+			                 { .fd = interrupt_fd, .events = POLLIN } };
+		uint64_t now = clock_now_ns();
+		uint64_t left = now < deadline_ns ? (deadline_ns - now) / NS_PER_MS + 1 : 0;
+
+		if (left == 0)
+			return -ETIMEDOUT;
+		if (poll(fds, 3, left > INT_MAX ? INT_MAX : (int)left) <= 0)
+			continue;
+		if (fds[2].revents)
+			return -EINTR;
+		for (int i = 0; i < 2; i++) {
+			int rc = fds[i].revents ? read_stream(&streams[i]) : 0;
+
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+/* A pipe into @stream unless it isn't wanted. *out_writer is owned by the caller. 0 or -errno. */
+static int make_stream(struct stream *stream, int *out_writer)
+{
+	int fds[2];
+
+	if (!stream->text)
+		return 0;
+	stream->text[0] = '\0';
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	stream->fd = fds[0];
+	*out_writer = fds[1];
+	return 0;
+}
+
+/* Starts it and reads what it says. 0 or -errno; *out_pid is 0 when it never ran. */
+static int run_captured(char *const argv[], const struct capture *capture, uint64_t deadline_ns,
+                        pid_t *out_pid)
+{
+	struct stream streams[2] = {
+		{ .fd = -1, .text = capture->text, .size = capture->size },
+		{ .fd = -1, .text = capture->errors, .size = capture->errors_size },
+	};
+	cleanup_fd int out = -1;
+	cleanup_fd int err = -1;
 	int rc;
 
-	out_text[0] = '\0';
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
-	reader = pipe_fds[0];
-	writer = pipe_fds[1];
-	rc = process_start(argv, (struct process_stdio){ -1, writer, -1, 0 }, false, &pid);
-	if (rc < 0)
+	*out_pid = 0;
+	rc = make_stream(&streams[0], &out);
+	if (rc == 0)
+		rc = make_stream(&streams[1], &err);
+	if (rc == 0)
+		rc = process_start(argv, (struct process_stdio){ -1, out, err, 0 }, false, out_pid);
+	close_fd(&out);
+	close_fd(&err);
+	if (rc == 0)
+		rc = read_streams(streams, deadline_ns, capture->interrupt_fd);
+	close_fd(&streams[0].fd);
+	close_fd(&streams[1].fd);
+	return rc;
+}
+
+int process_capture_all(char *const argv[], const struct capture *capture, int *out_status,
+                        struct error *err)
+{
+	cleanup_fd int pidfd = -1;
+	uint64_t deadline_ns = clock_now_ns() + capture->timeout_ms * NS_PER_MS;
+	pid_t pid;
+	int status;
+	int rc = run_captured(argv, capture, deadline_ns, &pid);
+
+	if (pid == 0)
 		return error_set(err, rc, "cannot start %s: %s", argv[0], strerror(-rc));
-	close_fd(&writer);
-	rc = read_all(reader, deadline_ns, out_text, size);
-	/* Its end is near when its stdout is closed, but nothing says that it must come. */
+	/* Its end is near when its streams are closed, but nothing says that it must come. */
 	pidfd = pidfd_open(pid, 0);
 	if (rc == 0 && pidfd >= 0 && !process_wait_ended(pidfd, 1000))
 		rc = -ETIMEDOUT;
@@ -248,4 +306,21 @@ int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, siz
 		return error_set(err, rc, "%s did not end: %s", argv[0], strerror(-rc));
 	*out_status = status;
 	return 0;
+}
+
+int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, size_t size,
+                    int *out_status, struct error *err)
+{
+	const struct capture capture = {
+		.timeout_ms = timeout_ms, .interrupt_fd = -1, .text = out_text, .size = size
+	};
+
+	return process_capture_all(argv, &capture, out_status, err);
+}
+
+bool process_kill(int pidfd, uint64_t timeout_ms)
+{
+	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return false;
+	return process_wait_ended(pidfd, timeout_ms);
 }

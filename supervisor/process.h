@@ -44,12 +44,28 @@ struct process_stdio {
  */
 int process_start(char *const argv[], struct process_stdio stdio, bool detached, pid_t *out_pid);
 
+/* How a program is run whose words are wanted. */
+struct capture {
+	uint64_t timeout_ms; /* then it is killed */
+	int interrupt_fd;    /* borrowed: it is killed once this can be read; -1: none */
+	char *text;          /* its stdout, always terminated; what doesn't fit is dropped */
+	size_t size;
+	char *errors; /* its stderr, alike; NULL: /dev/null */
+	size_t errors_size;
+};
+
 /*
- * Runs @argv, reads at most @size - 1 bytes of its stdout into @out_text (always terminated;
- * stdin and stderr are /dev/null) and waits for it, killing it at @timeout_ms. 0 and *out_status
- * as of waitpid(2), or -errno with @err filled (-ETIMEDOUT when it was killed).
+ * Runs @argv with /dev/null for stdin and waits for it. 0 and *out_status as of waitpid(2), or -errno
+ * with @err filled: -ETIMEDOUT, -EINTR when it was killed.
  */
+int process_capture_all(char *const argv[], const struct capture *capture, int *out_status,
+                        struct error *err);
+
+/* The same for its stdout alone. */
 int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, size_t size,
                     int *out_status, struct error *err);
+
+/* Sends SIGKILL through @pidfd and waits up to @timeout_ms. True when it has ended. */
+bool process_kill(int pidfd, uint64_t timeout_ms);
 
 #endif

@@ -54,8 +54,7 @@ static int find_base(const char **out_base, struct failure *failure)
 	return 0;
 }
 
-/* Checks that an open folder is ours alone. */
-static int check_folder(int fd, const char *path, struct failure *failure)
+int session_check_folder(int fd, const char *path, struct failure *failure)
 {
 	struct stat st;
 
@@ -98,7 +97,7 @@ int session_open_root(bool create, int *out_fd, char **out_path, struct failure 
 	if (fd < 0 && (errno != ENOENT || create))
 		return failure_set(failure, STATUS_FAILED, CODE_HOST,
 		                   "cannot open %.200s as a folder: %s", path, strerror(errno));
-	if (fd >= 0 && check_folder(fd, path, failure) < 0)
+	if (fd >= 0 && session_check_folder(fd, path, failure) < 0)
 		return -1;
 	*out_fd = steal_fd(&fd);
 	*out_path = steal_pointer(&path);
@@ -132,7 +131,7 @@ static int open_folder(struct session *session, struct failure *failure)
 		return failure_set(failure, STATUS_FAILED, CODE_HOST,
 		                   "cannot open %.200s as a folder: %s", session->path,
 		                   strerror(errno));
-	return check_folder(session->folder_fd, session->path, failure);
+	return session_check_folder(session->folder_fd, session->path, failure);
 }
 
 /* Sets root, name and path of an empty session. */

@@ -7,12 +7,12 @@
  *	console.log      the guest's serial console
  *	vmm.log          what the VMM said
  *	report.json      why it ended, written by the VMM when it ends
- *	session.json     what it was started with, written by `run`
+ *	session.json     what it was started with, written by who started it (facts.h)
  *
  * Making the folder claims the name. The folder belongs to us, mode 0700, and is only ever reached
  * through a descriptor that was checked: no symbolic link in its place is followed. The VMM lives
  * while (pid, start_time) of session.json does; what is there without it is dead, and `kill` clears
- * it away. While `run` is at work it holds flock(2) on the folder. Single thread.
+ * it away. While who starts it is at work he holds flock(2) on the folder. Single thread.
  */
 #ifndef CLOCHE_SUPERVISOR_SESSION_H
 #define CLOCHE_SUPERVISOR_SESSION_H
@@ -52,6 +52,9 @@ int session_check_name(const char *name, struct failure *failure);
  */
 int session_open_root(bool create, int *out_fd, char **out_path, struct failure *failure);
 
+/* Checks that an open folder is ours alone: our user's, and nobody else may enter. */
+int session_check_folder(int fd, const char *path, struct failure *failure);
+
 /* Opens the session @name. -1: a bad name, or STATUS_NO_SESSION. */
 int session_open(const char *name, struct session *out_session, struct failure *failure);
 
@@ -77,7 +80,7 @@ int session_write_facts(struct session *session, json_t *facts, struct failure *
  */
 int session_open_vmm(const struct session *session, int *out_pidfd);
 
-/* True while a `run` is at work on it. */
+/* True while it is only being started. */
 bool session_is_starting(const struct session *session);
 
 /* Opens a file of the session for reading. An fd, or -errno. */
