@@ -36,8 +36,15 @@ unit_test_guest_tidy_WRAP := open sync
 
 SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC))
 unit_test_supervisor_actions_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_actions_LIBS := -lxxhash
 unit_test_supervisor_parse_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_parse_LIBS := -lxxhash
 unit_test_supervisor_session_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_session_LIBS := -lxxhash
+unit_test_supervisor_snapshot_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_snapshot_LIBS := -lxxhash
+unit_test_supervisor_template_SRC := $(SUPERVISOR_UNDER_TEST)
+unit_test_supervisor_template_LIBS := -lxxhash
 
 DISPLAY_LIBS := -ldeflate -lspng -lxxhash
 unit_test_display_framebuffer_SRC := $(DISPLAY_SRC)
@@ -116,9 +123,6 @@ unit_test_vmm_snapshot_file_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_golden_SRC := $(SNAPSHOT_FILE)
 unit_test_vmm_snapshot_golden_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_golden_WRAP := realpath
-unit_test_vmm_snapshot_inspect_SRC := $(SNAPSHOT_FILE) $(addprefix vmm/snapshot/,examine.c \
-                                      file_inspect.c config.c info.c)
-unit_test_vmm_snapshot_inspect_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_snapshot_inspect_SRC := $(SNAPSHOT_FILE) $(addprefix vmm/snapshot/,examine.c \
                                       file_inspect.c config.c info.c)
 unit_test_vmm_snapshot_inspect_LIBS := $(SNAPSHOT_FILE_LIBS)
