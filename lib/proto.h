@@ -140,8 +140,8 @@
  *           what a clone's card is plugged into, as --net has it but no tap-fd; without it a card has
  *           no link.
  * snapshot  path, parent? (absolute; a snapshot file that this one is to be the difference to), and a
- *           descriptor that comes along -> id (32 hex digits), pause_us, pid (of the process that
- *           writes). It writes lines of JSON to the descriptor: {"done":N,"total":N (bytes of RAM),
+ *           descriptor that comes along -> snapshot (its id, 32 hex digits), pause_us, pid (of the
+ *           process that writes). It writes lines of JSON to the descriptor: {"done":N,"total":N (bytes of RAM),
  *           "written":N (bytes stored), "elapsed_ms":N}, several a second; at last {"ok":true,"id":…,
  *           "file_bytes":N,"zero":N,"raw":N,"lz4":N,"parent":N (chunks),"elapsed_ms":N} or
  *           {"ok":false,"error":{"code":C,"message":M}}. An end without either: it was killed, and what

@@ -128,7 +128,7 @@ static void on_snapshot_begun(void *arg, const struct copy_result *result)
 
 	snapshot_id_to_hex(&result->id, id);
 	on_copied(arg, result,
-	          json_pack("{s:s,s:I}", "id", id, "pid",
+	          json_pack("{s:s,s:I}", "snapshot", id, "pid",
 	                    (json_int_t)(result->pid_count ? result->pids[0] : 0)));
 }
 
