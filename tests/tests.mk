@@ -65,7 +65,12 @@ unit_test_vmm_agent_WRAP := ioctl
 unit_test_vmm_memory_SRC := vmm/memory.c
 unit_test_vmm_memory_WRAP := mmap
 unit_test_vmm_untouched_SRC := vmm/untouched.c vmm/memory.c
-unit_test_vmm_control_SRC := vmm/control.c vmm/control_verbs.c vmm/status.c
+CONTROL_UNDER_TEST := vmm/control.c vmm/control_verbs.c vmm/control_copies.c vmm/status.c vmm/platform.c \
+                      vmm/options_net.c vmm/snapshot/restore_mode.c vmm/snapshot/file_format.c
+unit_test_vmm_control_SRC := $(CONTROL_UNDER_TEST)
+unit_test_vmm_control_LIBS := -lxxhash
+unit_test_vmm_control_copies_SRC := $(CONTROL_UNDER_TEST)
+unit_test_vmm_control_copies_LIBS := -lxxhash
 unit_test_vmm_screen_SRC := vmm/screen.c vmm/screen_pages.c vmm/memory.c $(DISPLAY_SRC)
 unit_test_vmm_screen_LIBS := $(DISPLAY_LIBS)
 unit_test_vmm_kvm_SRC := vmm/kvm.c vmm/memory.c

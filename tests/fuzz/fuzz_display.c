@@ -46,10 +46,16 @@ static void attach(const struct guest_memory *memory, const struct wire_message 
 {
 	struct framebuffer *fb = NULL;
 	struct screenshot shot = { .fd = -1 };
+	struct screen_pages pages = { 0 };
 	struct error err = { 0 };
 
-	if (screen_pages_attach(memory, message->object, message->blob, message->blob_size, &fb,
-	                        &err)) {
+	if (screen_pages_read(message->object, message->blob, message->blob_size, &pages, &err)) {
+		CHECK(err.code < 0 && !pages.list);
+		return;
+	}
+	int ret = screen_pages_attach(memory, &pages, &fb, &err);
+	screen_pages_finish(&pages);
+	if (ret) {
 		CHECK(err.code < 0 && !fb);
 		return;
 	}

@@ -40,7 +40,7 @@ static void on_lost(void *arg)
 static int setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
-	const struct agent_handlers handlers = { bed, on_event, on_lost };
+	const struct agent_handlers handlers = { bed, on_event, on_lost, NULL, NULL };
 	int pair[2];
 
 	if (!bed || loop_create(&bed->loop) || agent_create(bed->loop, &handlers, &bed->agent) ||

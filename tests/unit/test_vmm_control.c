@@ -2,292 +2,10 @@
 /*
  * test_vmm_control.c - the control socket, asked by good clients and bad ones over a real socket.
  *
- * control.c, control_verbs.c and status.c are under test; what they ask of the machine (vCPUs, agent,
- * screen, balloon) is played by the test. Above 700 lines, because that machine serves all of them.
+ * control.c, control_verbs.c and status.c are under test; what they ask of the machine is played by
+ * the bed. The verbs that copy the machine are test_vmm_control_copies.c's.
  */
-#include "tests/unit/unit.h"
-
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include "lib/clock.h"
-#include "lib/proto.h"
-#include "lib/sock.h"
-#include "lib/wire.h"
-#include "vmm/agent.h"
-#include "vmm/control.h"
-#include "vmm/screen.h"
-#include "vmm/virtio/balloon.h"
-#include "vmm/vm.h"
-
-#define CLIENTS 3
-#define MEMORY_MIB 64
-
-static struct {
-	unsigned pauses, resumes;
-	enum vm_reason ended;
-	/* What was asked of the agent or the screen last, and how to answer it. */
-	agent_done *agent_done;
-	screen_done *screen_done;
-	void *done_arg;
-	uint64_t agent_timeout_ms;
-	char agent_verb[32];
-	json_t *hello;
-	enum screenshot_format format;
-	/* The balloon. */
-	bool answers; /* there is a driver that brings statistics */
-	unsigned asked;
-	struct balloon_state balloon;
-} machine;
-
-/* --- the machine ----------------------------------------------------------------------------- */
-
-void vm_pause(struct vm *vm)
-{
-	machine.pauses++;
-	vm->paused = true;
-}
-
-void vm_resume(struct vm *vm)
-{
-	machine.resumes++;
-	vm->paused = false;
-}
-
-void vm_end(struct vm *vm, enum vm_reason reason, int vcpu, uint64_t pc, const char *detail)
-{
-	(void)vm;
-	(void)pc;
-	assert_int_equal(vcpu, -1);
-	assert_non_null(detail);
-	machine.ended = reason;
-}
-
-int64_t vm_stage_ms(const struct vm *vm, enum vm_stage stage)
-{
-	uint64_t at = atomic_load(&vm->stages[stage]);
-
-	return at ? (int64_t)(at / NS_PER_MS) : -1;
-}
-
-void agent_request(struct agent *agent, json_t *request, const void *blob, size_t blob_size,
-                   uint64_t timeout_ms, agent_done *done, void *arg)
-{
-	(void)agent;
-	(void)blob;
-	(void)blob_size;
-	snprintf(machine.agent_verb, sizeof(machine.agent_verb), "%s",
-	         json_string_value(json_object_get(request, "verb")));
-	machine.agent_timeout_ms = timeout_ms;
-	machine.agent_done = done;
-	machine.done_arg = arg;
-}
-
-const json_t *agent_hello(const struct agent *agent)
-{
-	(void)agent;
-	return machine.hello;
-}
-
-bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height)
-{
-	(void)screen;
-	*out_width = 800;
-	*out_height = 600;
-	return true;
-}
-
-void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,
-                  void *arg)
-{
-	(void)screen;
-	machine.format = format;
-	machine.screen_done = done;
-	machine.done_arg = arg;
-}
-
-int screenshot_parse_format(const char *name, enum screenshot_format *out_format)
-{
-	if (strcmp(name, "png") != 0)
-		return -EINVAL;
-	*out_format = SCREENSHOT_PNG;
-	return 0;
-}
-
-int virtio_balloon_set_target(struct virtio_device *dev, uint64_t size)
-{
-	(void)dev;
-	machine.balloon.target = size;
-	return 0;
-}
-
-bool virtio_balloon_ask(struct virtio_device *dev)
-{
-	(void)dev;
-	machine.asked++;
-	return machine.answers;
-}
-
-void virtio_balloon_read(struct virtio_device *dev, struct balloon_state *out_state)
-{
-	(void)dev;
-	*out_state = machine.balloon;
-}
-
-/* --- the bed --------------------------------------------------------------------------------- */
-
-struct bed {
-	char folder[32], path[64];
-	struct vm_config config;
-	struct vm vm;
-	struct wire_conn clients[CLIENTS];
-};
-
-static int setup(void **state)
-{
-	struct bed *bed = calloc(1, sizeof(*bed));
-	struct error err = { 0 };
-
-	memset(&machine, 0, sizeof(machine));
-	if (!bed)
-		return -1;
-	strcpy(bed->folder, "/tmp/unit.XXXXXX");
-	if (!mkdtemp(bed->folder))
-		return -1;
-	snprintf(bed->path, sizeof(bed->path), "%s/control.sock", bed->folder);
-	bed->config = (struct vm_config){ .name = "demo",
-		                          .cpus = 2,
-		                          .memory = (uint64_t)MEMORY_MIB << 20 };
-	bed->vm.config = &bed->config;
-	atomic_store(&bed->vm.stages[STAGE_STARTED], 1);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		bed->clients[i] = (struct wire_conn){ .fd = -1 };
-	*state = bed;
-	return loop_create(&bed->vm.loop) ||
-	       control_create(&bed->vm, bed->path, &bed->vm.control, &err);
-}
-
-static int teardown(void **state)
-{
-	struct bed *bed = *state;
-
-	for (unsigned i = 0; i < CLIENTS; i++)
-		wire_conn_finish(&bed->clients[i]);
-	control_destroy(bed->vm.control);
-	loop_destroy(bed->vm.loop);
-	json_decref(machine.hello);
-	int ret = rmdir(bed->folder); /* the socket is gone with its owner */
-	free(bed);
-	return ret;
-}
-
-/* A timer that is due stops the loop behind the watches of its first round. */
-struct stopper {
-	struct loop_timer timer;
-	struct loop *loop;
-};
-
-static void stop(struct loop_timer *timer)
-{
-	loop_stop(container_of(timer, struct stopper, timer)->loop);
-}
-
-static void rounds(struct bed *bed, unsigned count)
-{
-	while (count-- > 0) {
-		struct stopper stopper = { .loop = bed->vm.loop };
-
-		loop_timer_set(bed->vm.loop, &stopper.timer, clock_now_ns(), stop);
-		assert_int_equal(loop_run(bed->vm.loop), 0);
-	}
-}
-
-static int connect_plain(struct bed *bed)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	strcpy(address.sun_path, bed->path);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-	rounds(bed, 2);
-	return fd;
-}
-
-static void join(struct bed *bed, unsigned i)
-{
-	assert_int_equal(wire_conn_init(&bed->clients[i], connect_plain(bed)), 0);
-}
-
-/* Sends @text, as JSON, from client @i, and lets the loop run. */
-static void say(struct bed *bed, unsigned i, const char *text)
-{
-	json_t *request = json_loads(text, 0, NULL);
-
-	assert_non_null(request);
-	assert_int_equal(wire_conn_send(&bed->clients[i], request, NULL, 0, -1), 0);
-	json_decref(request);
-	rounds(bed, 2);
-}
-
-/* The next reply to client @i; NULL: none is there. The caller owns it. */
-static json_t *heard(struct bed *bed, unsigned i)
-{
-	struct wire_message message = WIRE_MESSAGE_INIT;
-	struct error err = { 0 };
-
-	wire_conn_read(&bed->clients[i], &err);
-	if (wire_conn_next(&bed->clients[i], &message, &err) <= 0)
-		return NULL;
-	json_t *object = json_incref(message.object);
-	wire_message_finish(&message);
-	return object;
-}
-
-static bool is_closed(struct bed *bed, unsigned i)
-{
-	struct error err = { 0 };
-
-	rounds(bed, 2);
-	return wire_conn_read(&bed->clients[i], &err) == -ECONNRESET;
-}
-
-/* The reply to @text must be an error of this code, with these words. */
-static void refused(struct bed *bed, const char *text, const char *code, const char *words)
-{
-	say(bed, 0, text);
-	json_t *reply = heard(bed, 0);
-	const json_t *error = json_object_get(reply, "error");
-
-	assert_row(text, reply && json_is_false(json_object_get(reply, "ok")));
-	assert_row(text, strcmp(json_string_value(json_object_get(error, "code")), code) == 0);
-	assert_row(text, strstr(json_string_value(json_object_get(error, "message")), words));
-	json_decref(reply);
-}
-
-static json_t *granted(struct bed *bed, unsigned i)
-{
-	json_t *reply = heard(bed, i);
-
-	assert_non_null(reply);
-	assert_true(json_is_true(json_object_get(reply, "ok")));
-	return reply;
-}
-
-static json_int_t number(const json_t *object, const char *key)
-{
-	assert_true(json_is_integer(json_object_get(object, key)));
-	return json_integer_value(json_object_get(object, key));
-}
-
-static void expect_nothing(struct bed *bed, unsigned i)
-{
-	rounds(bed, 2);
-	assert_null(heard(bed, i));
-}
+#include "tests/unit/vmm_control_bed.h"
 
 /* --- requests -------------------------------------------------------------------------------- */
 
@@ -315,6 +33,8 @@ static void test_requests_that_are_wrong(void **state)
 		{ "{\"id\":1,\"verb\":\"agent\",\"request\":{}}", "bad_request", "'verb'" },
 		{ "{\"id\":1,\"verb\":\"agent\",\"request\":{\"verb\":\"x\",\"timeout_ms\":\"1\"}}",
 		  "bad_request", "request.timeout_ms" },
+		{ "{\"id\":1,\"verb\":\"agent\",\"request\":{\"verb\":\"generation\"}}", "denied",
+		  "the VMM's to tell" },
 		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":-1}", "bad_request", "0 to 64" },
 		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":65}", "bad_request", "0 to 64" },
 		{ "{\"id\":1,\"verb\":\"balloon\",\"target_mib\":\"1\"}", "bad_request",
@@ -364,6 +84,43 @@ static void test_status(void **state)
 	assert_null(json_object_get(stats, "total_bytes"));
 	assert_int_equal(machine.asked, 0); /* status doesn't trouble the guest */
 	json_decref(reply);
+}
+
+static void test_status_of_copies(void **state)
+{
+	static const struct {
+		struct vm_origin origin;
+		const char *expected;
+	} rows[] = {
+		{ { .kind = ORIGIN_BOOT }, "{\"kind\":\"boot\"}" },
+		{ { .kind = ORIGIN_FORK, .of = "first" }, "{\"kind\":\"fork\",\"of\":\"first\"}" },
+		{ { .kind = ORIGIN_RESTORE, .of = "0a", .mode = RESTORE_LAZY },
+		  "{\"kind\":\"restore\",\"of\":\"0a\",\"mode\":\"lazy\"}" },
+		{ { .kind = ORIGIN_RESTORE, .of = "0a", .mode = RESTORE_TEMPLATE },
+		  "{\"kind\":\"restore\",\"of\":\"0a\",\"mode\":\"template\"}" },
+	};
+	struct bed *bed = *state;
+
+	join(bed, 0);
+	for (size_t i = 0; i < VMGENID_SIZE; i++)
+		bed->vm.platform.generation[i] = (uint8_t)(0xf0 + i);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		json_t *expected = json_loads(rows[i].expected, 0, NULL);
+
+		bed->vm.origin = rows[i].origin;
+		bed->vm.acknowledged = i & 1;
+		bed->vm.loaded = i & 2;
+		say(bed, 0, "{\"id\":1,\"verb\":\"status\"}");
+		json_t *reply = granted(bed, 0);
+		assert_row(rows[i].expected,
+		           json_equal(json_object_get(reply, "origin"), expected));
+		assert_string_equal(json_string_value(json_object_get(reply, "generation")),
+		                    "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+		assert_true(json_is_true(json_object_get(reply, "acknowledged")) == (i & 1));
+		assert_true(json_is_true(json_object_get(reply, "loaded")) == !!(i & 2));
+		json_decref(expected);
+		json_decref(reply);
+	}
 }
 
 static void test_pause_resume_quit(void **state)
@@ -419,6 +176,27 @@ static void test_wait(void **state)
 		json_string_value(json_object_get(json_object_get(reply, "error"), "code")),
 		"failed");
 	json_decref(reply);
+}
+
+/* All memory of a guest that was restored is there: not a stage, and no death can keep it away. */
+static void test_wait_for_memory(void **state)
+{
+	struct bed *bed = *state;
+	json_t *death = json_pack("{s:s,s:s,s:i}", "event", "died", "process", "xvfb", "exit", 1);
+
+	join(bed, 0);
+	say(bed, 0, "{\"id\":1,\"verb\":\"wait\",\"for\":\"loaded\"}");
+	control_note_death(bed->vm.control, death);
+	json_decref(death);
+	control_notify(bed->vm.control);
+	expect_nothing(bed, 0);
+	bed->vm.loaded = true;
+	control_notify(bed->vm.control);
+	json_t *reply = granted(bed, 0);
+	assert_true(json_is_true(json_object_get(reply, "loaded")));
+	json_decref(reply);
+	say(bed, 0, "{\"id\":2,\"verb\":\"wait\",\"for\":\"loaded\"}");
+	json_decref(granted(bed, 0));
 }
 
 static void test_wait_in_vain(void **state)
@@ -705,8 +483,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONTROL_TEST(test_requests_that_are_wrong),
 		CONTROL_TEST(test_status),
+		CONTROL_TEST(test_status_of_copies),
 		CONTROL_TEST(test_pause_resume_quit),
 		CONTROL_TEST(test_wait),
+		CONTROL_TEST(test_wait_for_memory),
 		CONTROL_TEST(test_wait_in_vain),
 		CONTROL_TEST(test_agent_and_screen),
 		CONTROL_TEST(test_an_answer_that_fits_no_line),
