@@ -61,7 +61,7 @@ unit_test_display_xwd_LIBS := $(DISPLAY_LIBS)
 
 ARCH := vmm/arch/x86_64
 unit_test_vmm_agent_SRC := vmm/agent.c vmm/agent_event.c vmm/irq.c tests/unit/vmm_fake_kvm.c
-unit_test_vmm_agent_WRAP := ioctl
+unit_test_vmm_agent_WRAP := ioctl clock_gettime
 unit_test_vmm_memory_SRC := vmm/memory.c
 unit_test_vmm_memory_WRAP := mmap
 unit_test_vmm_untouched_SRC := vmm/untouched.c vmm/memory.c

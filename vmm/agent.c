@@ -214,7 +214,9 @@ static void handle_event(struct agent *agent, const json_t *said)
 		agent->hello = json_incref(event);
 		greet(agent);
 	}
-	agent->handlers.event(agent->handlers.arg, name, event);
+	/* One that could not be greeted is lost already. */
+	if (agent->connected)
+		agent->handlers.event(agent->handlers.arg, name, event);
 	json_decref(event);
 }
 
