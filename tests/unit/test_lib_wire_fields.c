@@ -150,7 +150,7 @@ static void test_strings(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct wire_reader r = wire_reader_over(rows[i].bytes, rows[i].size);
-		char text[9] = "untouched";
+		char text[] = "untouched";
 		const char *expected = rows[i].expected ? rows[i].expected : "";
 
 		wire_get_string(&r, text, rows[i].room);

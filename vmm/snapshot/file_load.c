@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "lib/cleanup.h"
+#include "lib/log.h"
 #include "vmm/snapshot/file_private.h"
 #include "vmm/snapshot/sections.h"
 
@@ -168,6 +169,7 @@ static int read_index(struct snapshot_file *file, struct error *err)
 	       entries_size = size - SNAPSHOT_HASH_SIZE;
 	cleanup_free uint8_t *index = malloc(size);
 
+	ASSERT(file->chunk_count > 0);
 	file->chunks = malloc((size_t)file->chunk_count * sizeof(*file->chunks));
 	if (!index || !file->chunks)
 		return error_set(err, -ENOMEM, "no memory for its index");
