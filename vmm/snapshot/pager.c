@@ -7,7 +7,8 @@
  * is ever copied to make zeros.
  *
  *	server    waits for faults, reads the chunk that each is in, puts it there
- *	loaders   put what nobody has touched yet: in the recorded order, then, at idle priority, all
+ *	loaders   put what nobody has touched yet: in the recorded order, at a lower priority, then, at
+ *	          idle priority, all
  *	watcher   starts the loaders, sees that no fault waits for too long, ends it all
  *
  *  I1  A chunk is put from bytes whose hash was right, or not at all.
@@ -40,9 +41,8 @@
 
 /* --- the watcher ----------------------------------------------------------------------------- */
 
-static void start_loaders(struct pager *pager, void *(*run)(void *))
+static void start_loaders(struct pager *pager, unsigned wanted, void *(*run)(void *))
 {
-	unsigned wanted = parallel_threads(0);
 	unsigned started = 0;
 	int ret = 0;
 
@@ -66,25 +66,31 @@ static void end_recording(struct pager *pager)
 
 static bool records_on(const struct pager *pager, uint64_t began_ns)
 {
+	if (!pager->record || atomic_load(&pager->hurry))
+		return false;
+	/* In this order: the clock mustn't be behind what is noted meanwhile. */
+	uint64_t last_ns = touch_record_last_ns(pager->record);
 	uint64_t now_ns = clock_now_ns();
 
-	return pager->record && !atomic_load(&pager->hurry) &&
-	       now_ns - touch_record_last_ns(pager->record) < PAGER_RECORD_QUIET_S * NS_PER_S &&
+	return now_ns - last_ns < PAGER_RECORD_QUIET_S * NS_PER_S &&
 	       now_ns - began_ns < PAGER_RECORD_MAX_S * NS_PER_S;
 }
 
 static void steer(struct pager *pager, uint64_t began_ns)
 {
+	unsigned cpus = parallel_threads(0);
+
 	/* What is loaded ahead isn't seen to be touched. */
 	if (records_on(pager, began_ns))
 		return;
 	end_recording(pager);
 	if (!pager->loading)
-		start_loaders(pager, pager_load);
+		/* One is left to the guest and the server. */
+		start_loaders(pager, cpus > 1 ? cpus - 1 : 1, pager_load);
 	pager->loading = true;
 	if (!pager->hurrying && atomic_load(&pager->hurry)) {
 		pager->hurrying = true;
-		start_loaders(pager, pager_load_hurried);
+		start_loaders(pager, cpus, pager_load_hurried);
 	}
 }
 
@@ -145,7 +151,7 @@ static void *watch(void *arg)
 	bool all = false;
 
 	count_chunks(pager);
-	while (!atomic_load(&pager->stop) && !all) {
+	while (!atomic_load(&pager->stop)) {
 		all = atomic_load(&pager->loaded) == atomic_load(&pager->wanted);
 		if (all)
 			break;

@@ -46,9 +46,9 @@ void pager_fail(struct pager *pager, const char *message);
 /* Makes one of the eventfds readable. */
 void pager_poke(int fd);
 
-/* The threads; @pager is a struct pager. They end when the .stop_… is set that is theirs. */
-void *pager_serve(void *pager);
-void *pager_load(void *pager);
-void *pager_load_hurried(void *pager);
+/* The threads; @arg is the struct pager. They end when the .stop_… is set that is theirs. */
+void *pager_serve(void *arg);
+void *pager_load(void *arg);
+void *pager_load_hurried(void *arg);
 
 #endif

@@ -96,18 +96,16 @@ int userfault_read(int fd, void **out_addresses, size_t room)
 }
 
 /* One call of the kernel's: bytes that it has put there (> 0) or -errno. */
-static int64_t put_some(int fd, uint8_t *to, const uint8_t *from, size_t size)
+static int64_t put_some(int fd, uintptr_t to, const uint8_t *from, size_t size)
 {
 	if (from) {
-		struct uffdio_copy copy = { .dst = (uintptr_t)to,
-			                    .src = (uintptr_t)from,
-			                    .len = size };
+		struct uffdio_copy copy = { .dst = to, .src = (uintptr_t)from, .len = size };
 
 		if (ioctl(fd, UFFDIO_COPY, &copy) == 0)
 			return (int64_t)size;
 		return copy.copy ? copy.copy : -errno;
 	}
-	struct uffdio_zeropage zero = { .range = { .start = (uintptr_t)to, .len = size } };
+	struct uffdio_zeropage zero = { .range = { .start = to, .len = size } };
 
 	if (ioctl(fd, UFFDIO_ZEROPAGE, &zero) == 0)
 		return (int64_t)size;
@@ -124,7 +122,7 @@ int userfault_put(int fd, void *to, const void *from, size_t size)
 
 	for (size_t done = 0; done < size;) {
 		const uint8_t *rest = from ? (const uint8_t *)from + done : NULL;
-		int64_t put = put_some(fd, (uint8_t *)to + done, rest, size - done);
+		int64_t put = put_some(fd, (uintptr_t)to + done, rest, size - done);
 
 		if (put == -EEXIST) {
 			put = GUEST_PAGE_SIZE;
