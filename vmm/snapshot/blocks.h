@@ -22,7 +22,7 @@ void blocks_of_file(const struct snapshot_file *file, struct block_set *out_bloc
 
 /*
  * Calls @each for every chunk that isn't zero, once, on threads for all CPUs; block after block, so
- * that one thread has all of a huge page. @each may use 128 KiB of stack; 0, or a negative errno with
+ * that one thread has all of a huge page. @each has as much stack as snapshot_file_read_chunk() needs; 0, or a negative errno with
  * @err, which ends it. Blocks. 0 or the first error.
  */
 int blocks_each_chunk(const struct snapshot_file *file,

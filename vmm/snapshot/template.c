@@ -166,8 +166,10 @@ struct build {
 static int write_chunk(void *arg, uint64_t index, struct error *err)
 {
 	const struct build *build = arg;
-	uint8_t bytes[SNAPSHOT_CHUNK_SIZE];
+	cleanup_free uint8_t *bytes = malloc(SNAPSHOT_CHUNK_SIZE);
 
+	if (!bytes)
+		return error_set(err, -ENOMEM, "no memory for a chunk");
 	int ret = snapshot_file_read_chunk(build->file, index, bytes, err);
 	if (ret)
 		return ret;
