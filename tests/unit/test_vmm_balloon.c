@@ -357,6 +357,34 @@ static void test_host_says_no(void **state)
 	assert_false(failed(d));
 }
 
+/* Memory that is still being loaded stays; a bad page is one all the same. */
+static void test_while_memory_is_loaded(void **state)
+{
+	struct driver *d = *state;
+
+	driver_start(d, F_ALL, 0xf, RING);
+	atomic_store(&d->memory.loading, true);
+	give(d, (const uint32_t[]){ GIVEN / PAGE }, 1);
+	assert_int_equal(used(d, Q_INFLATE), 1);
+	assert_int_equal(look(d).inflated, 0);
+	assert_int_equal(d->memory.ram[GIVEN], 0x5a);
+	offer(d, Q_REPORTS, GIVEN, 4 * PAGE, RING_F_WRITE);
+	driver_notify(d, Q_REPORTS);
+	assert_int_equal(used(d, Q_REPORTS), 1);
+	assert_int_equal(look(d).reported, 0);
+	assert_int_equal(d->memory.ram[GIVEN], 0x5a);
+	assert_int_equal(dropped.calls, 0);
+	assert_false(failed(d));
+	give(d, (const uint32_t[]){ DRIVER_RAM / PAGE }, 1);
+	assert_true(failed(d));
+
+	atomic_store(&d->memory.loading, false);
+	driver_start(d, F_ALL, 0xf, RING);
+	give(d, (const uint32_t[]){ GIVEN / PAGE }, 1);
+	assert_int_equal(look(d).inflated, PAGE);
+	assert_int_equal(d->memory.ram[GIVEN], 0);
+}
+
 /* --- reports --------------------------------------------------------------------------------- */
 
 static void test_reports(void **state)
@@ -609,6 +637,7 @@ int main(void)
 		BALLOON_TEST(test_bad_pages),
 		BALLOON_TEST(test_deflating_reads_nothing),
 		BALLOON_TEST(test_host_says_no),
+		BALLOON_TEST(test_while_memory_is_loaded),
 		BALLOON_TEST(test_reports),
 		BALLOON_TEST(test_bad_reports),
 		BALLOON_TEST(test_reports_take_turns),

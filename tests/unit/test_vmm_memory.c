@@ -2,11 +2,12 @@
 /*
  * test_vmm_memory.c - the map of guest memory and the accessor that everything goes through.
  *
- * Wraps mmap, so that the host can be out of address space.
+ * Wraps mmap, so that the host can be out of address space or mappings.
  */
 #include "tests/unit/unit.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/memory.h"
 
@@ -17,13 +18,15 @@
 #define IMAGE_SIZE (2 * MIB)
 
 static bool no_mmap;
+static unsigned mmaps;      /* calls */
+static unsigned mmap_fails; /* the call of that number, counted from 1 */
 
 void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	if (no_mmap) {
+	if (++mmaps == mmap_fails || no_mmap) {
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
@@ -236,6 +239,224 @@ static void test_discard(void **state)
 	guest_memory_finish(&memory);
 }
 
+/* --- a file's RAM ---------------------------------------------------------------------------- */
+
+/* RAM of 7 blocks and a short one; the file has all but the blocks 2, 3 and 6. */
+#define FILE_RAM (15 * MIB)
+#define FILE_BLOCKS 8
+static const uint8_t file_blocks[1] = { 0xb3 };
+
+/* A file with the byte @block + 1 all over a block, and some that are no RAM at its end. */
+static int make_file(void)
+{
+	static uint8_t bytes[2 * MIB];
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	for (uint64_t block = 0; block < FILE_BLOCKS; block++) {
+		memset(bytes, (int)block + 1, sizeof(bytes));
+		assert_int_equal(pwrite(fd, bytes, sizeof(bytes), (off_t)(block * 2 * MIB)),
+		                 sizeof(bytes));
+	}
+	assert_int_equal(ftruncate(fd, FILE_RAM + 77), 0);
+	return fd;
+}
+
+static void map_file(struct guest_memory *memory)
+{
+	struct error err = { 0 };
+	int fd = make_file();
+
+	assert_int_equal(init(memory, FILE_RAM, &err), 0);
+	assert_int_equal(guest_memory_map_file(memory, fd, file_blocks, &err), 0);
+	close(fd);
+}
+
+static uint8_t in_file(uint64_t offset)
+{
+	uint64_t block = offset / (2 * MIB);
+
+	return file_blocks[0] >> block & 1 ? (uint8_t)(block + 1) : 0;
+}
+
+/* All of [offset, offset+size) is @value; the first byte of each page, and its last. */
+static bool is_all(const struct guest_memory *memory, uint64_t offset, uint64_t size, uint8_t value)
+{
+	for (uint64_t at = offset; at < offset + size; at += 4096)
+		if (memory->ram[at] != value || memory->ram[at + 4095] != value)
+			return false;
+	return true;
+}
+
+static void test_file_is_mapped(void **state)
+{
+	struct guest_memory memory = { 0 };
+
+	(void)state;
+	map_file(&memory);
+	for (uint64_t at = 0; at < FILE_RAM; at += MIB) {
+		assert_true(is_all(&memory, at, MIB, in_file(at)));
+		assert_int_equal(guest_memory_has_file(&memory, at, 1), in_file(at) != 0);
+	}
+	assert_true(guest_memory_has_file(&memory, 0, FILE_RAM));
+	assert_false(guest_memory_has_file(&memory, 4 * MIB, 4 * MIB));
+	assert_true(guest_memory_has_file(&memory, 4 * MIB, 4 * MIB + 1));
+	assert_true(guest_memory_has_file(&memory, 4 * MIB - 1, 1));
+	assert_int_equal(memory.count, 1);
+	guest_memory_finish(&memory);
+	assert_null(memory.of_file);
+
+	struct error err = { 0 };
+	assert_int_equal(init(&memory, FILE_RAM, &err), 0);
+	assert_false(guest_memory_has_file(&memory, 0, FILE_RAM));
+	guest_memory_finish(&memory);
+}
+
+static void test_file_is_not_mapped(void **state)
+{
+	struct guest_memory memory = { 0 };
+	struct error err = { 0 };
+	int fd = make_file();
+
+	(void)state;
+	/* The first or the last of three runs. */
+	for (unsigned fails = 1; fails <= 3; fails += 2) {
+		assert_int_equal(init(&memory, FILE_RAM, &err), 0);
+		mmap_fails = mmaps + fails;
+		assert_int_equal(guest_memory_map_file(&memory, fd, file_blocks, &err), -ENOMEM);
+		mmap_fails = 0;
+		assert_string_equal(err.msg, "cannot map the guest's RAM: Cannot allocate memory");
+		guest_memory_finish(&memory);
+		assert_null(memory.ram);
+	}
+	close(fd);
+}
+
+static void test_discard_of_file(void **state)
+{
+	/* After all was written; '0': zeros, 'f': the file's, 'w': what was written; 1 MiB each. */
+	static const struct {
+		const char *name;
+		uint64_t offset, size; /* KiB */
+		const char *ram;
+		unsigned mmaps;
+	} rows[] = {
+		{ "half a block of the file's", 0, 1024, "fwwwwwwwwwwwwww", 0 },
+		{ "a block of the file's", 2048, 2048, "ww00wwwwwwwwwww", 1 },
+		{ "two of them", 0, 4096, "0000wwwwwwwwwww", 1 },
+		{ "two halves of the file's", 1024, 2048, "wffwwwwwwwwwwww", 0 },
+		{ "half, whole", 1024, 3072, "wf00wwwwwwwwwww", 1 },
+		{ "whole, anonymous", 2048, 3072, "ww000wwwwwwwwww", 1 },
+		{ "anonymous, half", 7168, 2048, "wwwwwww0fwwwwww", 0 },
+		{ "the short one at the end", 14336, 1024, "wwwwwwwwwwwwww0", 1 },
+		{ "all", 0, 15360, "000000000000000", 3 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct guest_memory memory = { 0 };
+
+		map_file(&memory);
+		memset(memory.ram, 0x77, FILE_RAM);
+		unsigned before = mmaps;
+		assert_row(rows[i].name,
+		           guest_memory_discard(&memory, memory.ram + rows[i].offset * 1024,
+		                                rows[i].size * 1024) == 0);
+		assert_row(rows[i].name, mmaps - before == rows[i].mmaps);
+		for (uint64_t mib = 0; rows[i].ram[mib]; mib++) {
+			char is = rows[i].ram[mib];
+			uint8_t value = is == '0' ? 0 : is == 'f' ? in_file(mib * MIB) : 0x77;
+
+			assert_row(rows[i].name, is_all(&memory, mib * MIB, MIB, value));
+			if (is == '0')
+				assert_row(rows[i].name,
+				           !guest_memory_has_file(&memory, mib * MIB, 1));
+		}
+		guest_memory_finish(&memory);
+	}
+}
+
+/* The host limits how many mappings there are. */
+static void test_discard_of_many(void **state)
+{
+	static uint8_t all[(GUEST_REPLACED_MAX + 8) * 2 / 8];
+	uint64_t blocks = (GUEST_REPLACED_MAX + 8) * 2;
+	struct guest_memory memory = { 0 };
+	struct error err = { 0 };
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	(void)state;
+	memset(all, 0xff, sizeof(all));
+	assert_int_equal(ftruncate(fd, (off_t)(blocks * 2 * MIB)), 0);
+	assert_int_equal(init(&memory, blocks * 2 * MIB, &err), 0);
+	assert_int_equal(guest_memory_map_file(&memory, fd, all, &err), 0);
+	close(fd);
+	unsigned before = mmaps;
+	for (uint64_t block = 0; block < blocks; block += 2) {
+		memory.ram[block * 2 * MIB] = 1;
+		assert_int_equal(
+			guest_memory_discard(&memory, memory.ram + block * 2 * MIB, 2 * MIB), 0);
+		assert_int_equal(memory.ram[block * 2 * MIB], 0);
+		assert_int_equal(guest_memory_has_file(&memory, block * 2 * MIB, 1),
+		                 block / 2 >= GUEST_REPLACED_MAX);
+	}
+	assert_int_equal(mmaps - before, GUEST_REPLACED_MAX);
+	guest_memory_finish(&memory);
+}
+
+static void test_discard_that_the_host_refuses(void **state)
+{
+	struct guest_memory memory = { 0 };
+
+	(void)state;
+	map_file(&memory);
+	memory.ram[0] = 0x77;
+	mmap_fails = mmaps + 1;
+	assert_int_equal(guest_memory_discard(&memory, memory.ram, 2 * MIB), -ENOMEM);
+	mmap_fails = 0;
+	assert_int_equal(memory.ram[0], 0x77);
+	assert_true(guest_memory_has_file(&memory, 0, 1));
+	assert_int_equal(guest_memory_discard(&memory, memory.ram, 2 * MIB), 0);
+	assert_int_equal(memory.ram[0], 0);
+	guest_memory_finish(&memory);
+}
+
+static void test_no_discard_while_loading(void **state)
+{
+	struct guest_memory memory = { 0 };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(init(&memory, 4 * MIB, &err), 0);
+	memset(memory.ram, 0x77, 4 * MIB);
+	atomic_store(&memory.loading, true);
+	assert_int_equal(guest_memory_discard(&memory, memory.ram, 2 * MIB), -EAGAIN);
+	assert_int_equal(guest_memory_discard(&memory, memory.ram + 1, 2 * MIB), -EINVAL);
+	assert_true(is_all(&memory, 0, 4 * MIB, 0x77));
+	atomic_store(&memory.loading, false);
+	assert_int_equal(guest_memory_discard(&memory, memory.ram, 2 * MIB), 0);
+	assert_true(is_all(&memory, 0, 2 * MIB, 0));
+	guest_memory_finish(&memory);
+}
+
+static void test_runs_of_blocks(void **state)
+{
+	static const uint8_t blocks[] = { 0xb3, 0x00, 0xff }; /* 11001101 00000000 11111111 */
+	static const uint64_t ends[] = { 2, 2, 4, 4, 6, 6, 7, 8, 16 };
+
+	(void)state;
+	for (uint64_t i = 0; i < ARRAY_SIZE(ends); i++)
+		assert_int_equal(guest_block_run_end(blocks, i, 24), ends[i]);
+	assert_int_equal(guest_block_run_end(blocks, 16, 24), 24);
+	assert_int_equal(guest_block_run_end(blocks, 8, 13), 13);
+	assert_int_equal(guest_block_run_end(blocks, 0, 1), 1);
+	assert_int_equal(guest_blocks(0), 0);
+	assert_int_equal(guest_blocks(1), 1);
+	assert_int_equal(guest_blocks(2 * MIB), 1);
+	assert_int_equal(guest_blocks(2 * MIB + 1), 2);
+	assert_int_equal(guest_blocks(GUEST_MEMORY_MAX), GUEST_BLOCKS_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +467,13 @@ int main(void)
 		cmocka_unit_test(test_table_is_bounded),
 		cmocka_unit_test(test_fresh_ram_is_zero_and_keeps),
 		cmocka_unit_test(test_discard),
+		cmocka_unit_test(test_file_is_mapped),
+		cmocka_unit_test(test_file_is_not_mapped),
+		cmocka_unit_test(test_discard_of_file),
+		cmocka_unit_test(test_discard_of_many),
+		cmocka_unit_test(test_discard_that_the_host_refuses),
+		cmocka_unit_test(test_no_discard_while_loading),
+		cmocka_unit_test(test_runs_of_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
