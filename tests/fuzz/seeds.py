@@ -592,6 +592,41 @@ def snapshot_seeds():
     seed("snapshot", "cut-off", u8(0), parent[:-1])
 
 
+# --- fuzz_restore.c ---------------------------------------------------------------------------
+
+ORDER, FITTING = 1, 2
+SEED_ID = b"seed".ljust(16, b"\0")
+
+
+def trailer(ram, blocks, size=None, ident=SEED_ID):
+    bits = bytes(blocks)
+    return (b"CLOCHET\x1a" + u32(1) + u32(2 << 20) + ident + u64(ram)
+            + u32(len(bits) if size is None else size) + u32(0) + bits + u64(0))
+
+
+def touch_order(chunks, order, count=None):
+    return (b"CLOCHEO\x1a" + u32(1) + u32(CHUNK) + SEED_ID + u64(chunks)
+            + u32(len(order) if count is None else count) + b"".join(u32(n) for n in order) + u64(0))
+
+
+def restore_seeds():
+    def one(name, flags, pages, data):
+        seed("restore", name, u8(flags), u24(pages - 1), data)
+
+    one("trailer", FITTING, 2560, trailer(2560 * PAGE, [0x15]))
+    one("trailer-wrong-hash", 0, 2560, trailer(2560 * PAGE, [0x15]))
+    one("trailer-of-more", FITTING, 2560, trailer(2560 * PAGE, [0x35]))
+    one("trailer-large", FITTING, 1 << 23, trailer(1 << 35, [0xaa] * 2048))
+    one("trailer-size-off", FITTING, 8192, trailer(8192 * PAGE, [1, 2], size=3))
+    one("trailer-other-id", FITTING, 512, trailer(512 * PAGE, [1], ident=bytes(16)))
+    one("order", ORDER | FITTING, 256, touch_order(16, [3, 15, 0, 7]))
+    one("order-empty", ORDER | FITTING, 256, touch_order(16, []))
+    one("order-twice", ORDER | FITTING, 256, touch_order(16, [3, 3]))
+    one("order-beyond", ORDER | FITTING, 256, touch_order(16, [16]))
+    one("order-long", ORDER | FITTING, 256, touch_order(16, [1], count=1 << 30))
+    one("order-wrong-hash", ORDER, 256, touch_order(16, [3, 15]))
+
+
 # --- fuzz_registers.c -------------------------------------------------------------------------
 
 SERIAL, VMGENID, PVPANIC, POWER, IOAPIC = range(5)
@@ -635,7 +670,7 @@ def registers_seeds():
 def main():
     for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
                  wire_seeds, agent_seeds,
-                 display_seeds, loader_seeds, snapshot_seeds, registers_seeds):
+                 display_seeds, loader_seeds, snapshot_seeds, restore_seeds, registers_seeds):
         make()
     there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
     if sys.argv[1:] == ["--check"]:
