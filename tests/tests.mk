@@ -86,6 +86,7 @@ unit_test_vmm_cpuid_SRC := $(ARCH)/cpuid.c
 unit_test_vmm_ioapic_SRC := $(ARCH)/ioapic.c vmm/irq.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_ioapic_WRAP := ioctl
 unit_test_vmm_queue_SRC := vmm/virtio/queue.c vmm/memory.c
+unit_test_vmm_queue_state_SRC := vmm/virtio/queue.c vmm/memory.c
 unit_test_vmm_virtio_mmio_SRC := vmm/virtio/mmio.c vmm/virtio/queue.c vmm/virtio/rng.c \
                                  vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_virtio_mmio_WRAP := ioctl getrandom
