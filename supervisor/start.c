@@ -101,6 +101,12 @@ static int open_page(struct start *start, struct failure *failure)
 	return 0;
 }
 
+/* A VMM that restores listens when its guest's memory is there, which may be all of it. */
+static uint64_t connect_timeout_ms(const struct start *start)
+{
+	return start->plan->restore.file ? start_left_ms(start) : CONNECT_TIMEOUT_MS;
+}
+
 static int bring_up(struct start *start, struct failure *failure)
 {
 	if (launch_prepare(&start->session, start->plan, failure) < 0 ||
@@ -110,8 +116,8 @@ static int bring_up(struct start *start, struct failure *failure)
 	start->client.interrupt_fd = start->signal_fd;
 	start->client.tick = show_waiting;
 	start->client.tick_arg = start;
-	if (launch_connect(&start->session, start->launch.pidfd, &start->client, CONNECT_TIMEOUT_MS,
-	                   failure) < 0 ||
+	if (launch_connect(&start->session, start->launch.pidfd, &start->client,
+	                   connect_timeout_ms(start), failure) < 0 ||
 	    start_wait(start, "agent", failure) < 0 || join_relays(start, failure) < 0)
 		return -1;
 	if (start->plan->page && open_page(start, failure) < 0)
@@ -189,13 +195,22 @@ struct stage {
 	json_int_t at;
 };
 
+static int compare_stages(const void *a, const void *b)
+{
+	json_int_t x = ((const struct stage *)a)->at;
+	json_int_t y = ((const struct stage *)b)->at;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A restored session has its display before its agent answers. */
 static size_t collect_stages(const struct start *start, struct stage out_stages[STAGES_MAX])
 {
-	static const char *const known[][2] = {
-		{ "kernel", "entry_ms" },
-		{ "agent", "agent_ms" },
-		{ "display", "display_ms" },
-		{ "browser", "browser_ms" },
+	const struct stage known[] = {
+		{ start->plan->restore.file ? "memory" : "kernel", "entry_ms", 0 },
+		{ "agent", "agent_ms", 0 },
+		{ "display", "display_ms", 0 },
+		{ "browser", "browser_ms", 0 },
 	};
 	const json_t *stages = json_object_get(start->status, "stages");
 	json_int_t launched = (json_int_t)start->started_ns;
@@ -207,15 +222,16 @@ static size_t collect_stages(const struct start *start, struct stage out_stages[
 
 	out_stages[count++] = (struct stage){ "vmm", "vmm_ms", offset };
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		json_int_t at = client_integer(stages, known[i][1], 0, STAGE_AT_MAX, -1);
+		json_int_t at = client_integer(stages, known[i].key, 0, STAGE_AT_MAX, -1);
 
 		if (at >= 0)
 			out_stages[count++] =
-				(struct stage){ known[i][0], known[i][1], at + offset };
+				(struct stage){ known[i].name, known[i].key, at + offset };
 	}
 	if (start->page)
 		out_stages[count++] =
 			(struct stage){ "page", "page_ms", (json_int_t)start->page_ms };
+	qsort(out_stages, count, sizeof(*out_stages), compare_stages);
 	return count;
 }
 
