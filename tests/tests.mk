@@ -91,6 +91,12 @@ unit_test_vmm_virtio_mmio_SRC := vmm/virtio/mmio.c vmm/virtio/queue.c vmm/virtio
                                  vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_virtio_mmio_WRAP := ioctl getrandom
 VIRTIO_CORE := vmm/virtio/mmio.c vmm/virtio/queue.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
+# Every virtio device there is.
+VIRTIO_DEVICES := $(filter vmm/virtio/%,$(VMM_SRC)) vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
+unit_test_vmm_virtio_state_SRC := $(VIRTIO_DEVICES)
+unit_test_vmm_virtio_state_WRAP := ioctl
+unit_test_vmm_virtio_quiesce_SRC := $(VIRTIO_DEVICES)
+unit_test_vmm_virtio_quiesce_WRAP := ioctl preadv
 unit_test_vmm_rng_SRC := vmm/virtio/rng.c vmm/virtio/pmem.c $(VIRTIO_CORE)
 unit_test_vmm_rng_WRAP := ioctl clock_gettime
 unit_test_vmm_balloon_SRC := vmm/virtio/balloon.c vmm/virtio/pmem.c $(VIRTIO_CORE)

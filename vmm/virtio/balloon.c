@@ -407,10 +407,13 @@ static void balloon_save(const struct virtio_device *dev, struct wire_writer *ou
 static int balloon_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err)
 {
 	struct balloon *balloon = from(dev);
+	bool running = wire_get_u8(in);
+	uint32_t target = wire_get_u32(in);
 
-	(void)err;
-	balloon->running = wire_get_u8(in);
-	balloon->config.target = htole32(wire_get_u32(in));
+	if (target > dev->memory->ram_size / GUEST_PAGE_SIZE)
+		return error_set(err, -EINVAL, "balloon: its target is larger than RAM");
+	balloon->running = running;
+	balloon->config.target = htole32(target);
 	balloon->config.actual = htole32(wire_get_u32(in));
 	return 0;
 }

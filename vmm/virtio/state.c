@@ -92,6 +92,25 @@ static int restore_queues(struct virtio_device *dev, struct wire_reader *in, str
 	return 0;
 }
 
+/* Beyond negotiation (mmio.c) is only who has negotiated, and what was offered must be offered still. */
+static int check_driver(const struct virtio_device *dev, struct error *err)
+{
+	uint64_t lacks = dev->driver_features & ~virtio_device_offers(dev);
+	bool negotiated = dev->status & VIRTIO_STATUS_FEATURES_OK;
+	bool beyond = dev->status & VIRTIO_STATUS_DRIVER_OK;
+
+	for (unsigned i = 0; i < dev->ops->queue_count; i++)
+		beyond |= dev->queues[i].active;
+	if (beyond && !negotiated)
+		return error_set(err, -EINVAL, "%s: its state is that of no driver",
+		                 dev->ops->name);
+	if (negotiated && lacks)
+		return error_set(err, -EINVAL,
+		                 "%s: its driver uses features 0x%llx, which it hasn't here",
+		                 dev->ops->name, (unsigned long long)lacks);
+	return 0;
+}
+
 int virtio_device_restore(struct virtio_device *dev, struct wire_reader *in, struct error *err)
 {
 	uint32_t device_id = wire_get_u32(in);
@@ -110,6 +129,8 @@ int virtio_device_restore(struct virtio_device *dev, struct wire_reader *in, str
 		return error_set(err, -EINVAL, "%s: its state is that of another device",
 		                 dev->ops->name);
 	int ret = restore_queues(dev, in, err);
+	if (ret == 0)
+		ret = check_driver(dev, err);
 	if (ret == 0 && dev->ops->restore)
 		ret = dev->ops->restore(dev, in, err);
 	if (ret)
@@ -117,13 +138,6 @@ int virtio_device_restore(struct virtio_device *dev, struct wire_reader *in, str
 	if (!wire_reader_ended(in))
 		return error_set(err, -EINVAL, "%s: its state has not the length it should",
 		                 dev->ops->name);
-	/* What was offered is offered still, as far as the driver has taken it. */
-	if ((dev->status & VIRTIO_STATUS_FEATURES_OK) &&
-	    (dev->driver_features & ~virtio_device_offers(dev)))
-		return error_set(
-			err, -EINVAL, "%s: its driver uses features 0x%llx, which it hasn't here",
-			dev->ops->name,
-			(unsigned long long)(dev->driver_features & ~virtio_device_offers(dev)));
 	dev->features &= features | dev->driver_features;
 	return 0;
 }
