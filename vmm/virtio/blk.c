@@ -70,6 +70,7 @@ struct blk {
 	bool mode_chosen; /* the driver has written config.wce */
 
 	uint64_t epoch, at_work;
+	bool quiescing;        /* no request is begun */
 	pthread_cond_t rested; /* with the device's lock: .at_work became 0 */
 	struct batch batch;
 	/* The request that the thread works on. */
@@ -296,6 +297,8 @@ static bool serve_next(struct blk *blk, unsigned index)
 	struct error err = { 0 };
 	uint64_t epoch = blk->epoch;
 
+	if (blk->quiescing)
+		return false;
 	if (!virtqueue_waiting(queue)) {
 		await_more(blk, queue);
 		if (blk->epoch != epoch)
@@ -336,13 +339,18 @@ static void blk_reset(struct virtio_device *dev)
 		pthread_cond_wait(&blk->rested, &dev->lock);
 }
 
-/* The request under way ends; the thread then waits for the lock, which the caller keeps. */
+/*
+ * The request under way ends, and no other is begun, as many as there may be in the ring. The thread then
+ * waits for the lock, which the caller keeps.
+ */
 static void blk_quiesce(struct virtio_device *dev)
 {
 	struct blk *blk = blk_of(dev);
 
+	blk->quiescing = true;
 	while (blk->at_work)
 		pthread_cond_wait(&blk->rested, &dev->lock);
+	blk->quiescing = false;
 	batch_end(blk, 0);
 }
 
