@@ -187,8 +187,9 @@ static void take_back(const struct save *save)
 	cleanup_free char *partial = NULL;
 	cleanup_fd int fd = -1;
 
-	if (save->pidfd >= 0)
-		process_kill(save->pidfd, KILL_WAIT_MS);
+	if (save->pidfd < 0)
+		return;
+	process_kill(save->pidfd, KILL_WAIT_MS);
 	if (asprintf(&partial, "%.*s.%s.partial", (int)(name - save->path), save->path, name) < 0) {
 		partial = NULL;
 		return;

@@ -501,6 +501,40 @@ static void test_capture(void **state)
 	assert_null(strstr(text, "fd/4"));
 }
 
+static void test_capture_all(void **state)
+{
+	char *const both[] = { (char *)"/bin/sh", (char *)"-c",
+		               (char *)"echo out; echo err >&2; exit 2", NULL };
+	char *const flood[] = { (char *)"/bin/sh", (char *)"-c",
+		                (char *)"yes | head -c 100000; yes no | head -c 100000 >&2", NULL };
+	char *const slow[] = { (char *)"/bin/sleep", (char *)"60", NULL };
+	char text[64] = "old";
+	char errors[16] = "old";
+	struct capture capture = { .timeout_ms = 5000,
+		                   .interrupt_fd = -1,
+		                   .text = text,
+		                   .size = sizeof(text),
+		                   .errors = errors,
+		                   .errors_size = sizeof(errors) };
+	int pipe_fds[2];
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(process_capture_all(both, &capture, &status, NULL), 0);
+	assert_string_equal(text, "out\n");
+	assert_string_equal(errors, "err\n");
+	assert_int_equal(WEXITSTATUS(status), 2);
+	/* What doesn't fit is read all the same, or nobody would end. */
+	assert_int_equal(process_capture_all(flood, &capture, &status, NULL), 0);
+	assert_int_equal(strlen(text), sizeof(text) - 1);
+	assert_string_equal(errors, "no\nno\nno\nno\nno\n");
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	close(pipe_fds[1]);
+	capture.interrupt_fd = pipe_fds[0];
+	assert_int_equal(process_capture_all(slow, &capture, &status, NULL), -EINTR);
+	close(pipe_fds[0]);
+}
+
 static void check_file(const char *path, const char *expected, mode_t mode)
 {
 	char text[16] = "";
@@ -574,6 +608,7 @@ int main(void)
 		TEST(test_client_dead),
 		TEST(test_shots),
 		TEST(test_capture),
+		TEST(test_capture_all),
 		TEST(test_hostfile),
 	};
 

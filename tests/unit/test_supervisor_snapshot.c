@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * test_supervisor_snapshot.c - what the writer of a snapshot says, cut anywhere, and what it may not
- * say; a progress line; facts of sessions that were booted, restored, forked; what an inspection says of
- * a machine; when a guest is idle. Links supervisor/ without main.c and the commands, and lib.
+ * say; a snapshot that is followed, refused, interrupted; a progress line; facts of sessions that were
+ * booted, restored, forked; what an inspection says of a machine; when a guest is idle. Links supervisor/
+ * without main.c and the commands, and lib.
  */
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lib/cleanup.h"
+#include "lib/sock.h"
 #include "supervisor/facts.h"
 #include "supervisor/inspection.h"
+#include "supervisor/process.h"
 #include "supervisor/progress.h"
 #include "supervisor/warm.h"
 #include "supervisor/writer.h"
@@ -125,6 +137,229 @@ static void test_writer_numbers(void **state)
 	assert_int_equal(stream.progress.elapsed_ms, 0);
 	progress_format(&stream.progress, true, line);
 	writer_stream_finish(&stream);
+}
+
+/* --- a snapshot that is followed --- */
+
+/* A VMM of one request, whose writer is a process that sleeps. */
+struct fake_vmm {
+	int listen_fd;
+	const char *reply; /* members of the answer; NULL: that it goes on, and the writer's pid */
+	const char *says;  /* the writer's words */
+	bool hangs;        /* the writer says no more, but lives */
+	pid_t writer;
+	int kept_fd; /* the writer's end, while it hangs */
+	pthread_t thread;
+};
+
+static char base[64];
+
+static void answer(struct fake_vmm *vmm, struct wire_conn *conn, struct wire_message *request)
+{
+	json_t *reply = vmm->reply ? json_loads(vmm->reply, 0, NULL)
+	                           : json_pack("{s:b,s:s,s:i,s:i}", "ok", 1, "snapshot", ID,
+	                                       "pause_us", 123, "pid", (int)vmm->writer);
+
+	/* No assertions on this thread. */
+	json_object_set(reply, "id", json_object_get(request->object, "id"));
+	(void)wire_conn_send(conn, reply, NULL, 0, -1);
+	json_decref(reply);
+	if (write(request->fd, vmm->says, strlen(vmm->says)) < 0)
+		return;
+	if (vmm->hangs)
+		vmm->kept_fd = steal_fd(&request->fd);
+}
+
+static void *serve(void *arg)
+{
+	struct fake_vmm *vmm = arg;
+	struct wire_message request = WIRE_MESSAGE_INIT;
+	struct wire_conn conn;
+	int fd = accept4(vmm->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0 || wire_conn_init(&conn, fd) < 0)
+		return NULL;
+	for (;;) {
+		int rc = wire_conn_read(&conn, NULL);
+
+		if (rc < 0 || (rc == 0 && usleep(1000) < 0))
+			break;
+		if (wire_conn_next(&conn, &request, NULL) <= 0)
+			continue;
+		answer(vmm, &conn, &request);
+		wire_message_finish(&request);
+	}
+	wire_conn_finish(&conn);
+	return NULL;
+}
+
+static pid_t start_sleeper(void)
+{
+	char *const argv[] = { (char *)"/bin/sleep", (char *)"600", NULL };
+	pid_t pid = 0;
+
+	assert_int_equal(process_start(argv, (struct process_stdio){ -1, -1, -1, 0 }, true, &pid),
+	                 0);
+	return pid;
+}
+
+/* True if it was killed; else it still runs, and is ended here. */
+static bool was_killed(pid_t pid)
+{
+	int status = 0;
+
+	if (waitpid(pid, &status, WNOHANG) == pid)
+		return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return false;
+}
+
+static void write_partial(char out_path[128])
+{
+	int fd;
+
+	snprintf(out_path, 128, "%s/.x.snap.partial", base);
+	fd = open(out_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static bool is_there(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+/* A snapshot of a session with @vmm. */
+static int save(struct fake_vmm *vmm, int signal_fd, struct writer_result *result,
+                struct failure *failure)
+{
+	const struct invocation inv = { .json = true };
+	struct session session = SESSION_INIT;
+	struct client client = CLIENT_INIT;
+	struct failure ignored = { 0 };
+	char path[128];
+	uint64_t ticks;
+	int rc;
+
+	vmm->kept_fd = -1;
+	vmm->writer = start_sleeper();
+	assert_int_equal(session_create("a", &session, &ignored), 0);
+	assert_int_equal(process_start_time(getpid(), &ticks), 0);
+	assert_int_equal(session_write_facts(&session,
+	                                     json_pack("{s:i,s:I}", "pid", (int)getpid(),
+	                                               "start_time", (json_int_t)ticks),
+	                                     &ignored),
+	                 0);
+	snprintf(path, sizeof(path), "%s/control.sock", session.path);
+	assert_int_equal(sock_listen_unix(path, &vmm->listen_fd, NULL), 0);
+	assert_int_equal(fcntl(vmm->listen_fd, F_SETFL, 0), 0);
+	assert_int_equal(pthread_create(&vmm->thread, NULL, serve, vmm), 0);
+	assert_int_equal(client_open(&client, &session, &ignored), 0);
+
+	snprintf(path, sizeof(path), "%s/x.snap", base);
+	/* A writer ends after its last word. */
+	if (strstr(vmm->says, "\"ok\":true"))
+		kill(vmm->writer, SIGTERM);
+	rc = writer_save(&inv, &client, path, NULL, signal_fd, result, failure);
+
+	client_close(&client);
+	pthread_join(vmm->thread, NULL);
+	close(vmm->listen_fd);
+	close_fd(&vmm->kept_fd);
+	assert_int_equal(session_remove(&session, &ignored), 0);
+	session_finish(&session);
+	return rc;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(base, "/tmp/cloche-unit-XXXXXX");
+	if (!mkdtemp(base))
+		return -1;
+	return setenv("XDG_RUNTIME_DIR", base, 1);
+}
+
+static int tear_down(void **state)
+{
+	char *const argv[] = { (char *)"/bin/rm", (char *)"-rf", base, NULL };
+	char text[16];
+	int status;
+
+	(void)state;
+	return process_capture(argv, 10000, text, sizeof(text), &status, NULL);
+}
+
+static void test_save(void **state)
+{
+	struct fake_vmm vmm = { .says = STEP END };
+	struct writer_result result = { 0 };
+	struct failure failure = { 0 };
+
+	(void)state;
+	assert_int_equal(save(&vmm, -1, &result, &failure), 0);
+	assert_string_equal(result.id, ID);
+	assert_int_equal(result.pause_us, 123);
+	assert_int_equal(result.ram_bytes, 1048576);
+	assert_false(was_killed(vmm.writer));
+}
+
+static void test_save_fails(void **state)
+{
+	static const struct {
+		const char *reply, *says, *message;
+		bool killed; /* the writer; else nobody told us who it is */
+	} cases[] = {
+		{ NULL, STEP, "without a word", true },
+		{ NULL, "", "without a word", true },
+		{ NULL, STEP "{\"ok\":tr", "without a word", true },
+		{ NULL, STEP "{\"ok\":false,\"error\":{\"message\":\"no room\"}}\n", "no room",
+		  true },
+		{ NULL, "{}{}\n", "makes no sense", true },
+		{ "{\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"a disk\"}}", "",
+		  "a disk", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fake_vmm vmm = { .reply = cases[i].reply, .says = cases[i].says };
+		struct writer_result result = { .pause_us = 7 };
+		struct failure failure = { 0 };
+		char partial[128];
+
+		write_partial(partial);
+		assert_int_equal(save(&vmm, -1, &result, &failure), -1);
+		assert_non_null(strstr(failure.message, cases[i].message));
+		assert_int_equal(result.pause_us, 7);
+		assert_int_equal(was_killed(vmm.writer), cases[i].killed);
+		assert_int_equal(is_there(partial), !cases[i].killed);
+	}
+}
+
+static void test_save_interrupted(void **state)
+{
+	struct fake_vmm vmm = { .says = STEP, .hangs = true };
+	struct writer_result result;
+	struct failure failure = { 0 };
+	char partial[128];
+	int interrupt[2];
+	cleanup_fd int locked = -1;
+
+	(void)state;
+	assert_int_equal(pipe2(interrupt, O_CLOEXEC), 0);
+	close(interrupt[1]);
+	/* What is locked is another writer's. */
+	write_partial(partial);
+	locked = open(partial, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(locked, LOCK_EX), 0);
+	assert_int_equal(save(&vmm, interrupt[0], &result, &failure), -1);
+	assert_string_equal(failure.code, CODE_INTERRUPTED);
+	assert_true(was_killed(vmm.writer));
+	assert_true(is_there(partial));
+	close(interrupt[0]);
 }
 
 /* --- the progress line --- */
@@ -406,6 +641,9 @@ int main(void)
 		cmocka_unit_test(test_writer_refuses),
 		cmocka_unit_test(test_writer_without_end),
 		cmocka_unit_test(test_writer_numbers),
+		cmocka_unit_test_setup_teardown(test_save, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_save_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_save_interrupted, set_up, tear_down),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_extremes),
