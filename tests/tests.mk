@@ -111,6 +111,8 @@ VSOCK_UNDER_TEST := $(filter vmm/virtio/vsock%,$(VMM_SRC)) vmm/virtio/mmio.c vmm
                     vmm/virtio/pmem.c vmm/irq.c vmm/memory.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_vsock_SRC := $(VSOCK_UNDER_TEST)
 unit_test_vmm_vsock_WRAP := ioctl
+unit_test_vmm_vsock_clone_SRC := $(VSOCK_UNDER_TEST) vmm/virtio/state.c
+unit_test_vmm_vsock_clone_WRAP := ioctl
 unit_test_vmm_vsock_flow_SRC := $(VSOCK_UNDER_TEST)
 unit_test_vmm_vsock_flow_WRAP := ioctl clock_gettime
 unit_test_vmm_sections_SRC := vmm/snapshot/sections.c

@@ -41,8 +41,9 @@ struct bed {
 	struct loop *loop;
 	struct virtio_device *dev;
 	struct ring rings[3];
-	uint16_t rx_seen; /* used elements of RX looked at */
-	uint32_t rx_size; /* of each buffer that is offered */
+	uint16_t rx_seen;  /* used elements of RX looked at */
+	uint32_t rx_size;  /* of each buffer that is offered */
+	uint32_t features; /* that the driver takes besides VERSION_1 */
 	char dir[32], path[48];
 	int service_fd; /* what the service was handed last */
 	unsigned services;
@@ -61,6 +62,19 @@ static inline void on_service(void *arg, int fd)
 	bed->services++;
 }
 
+static inline int create_device(struct bed *bed)
+{
+	struct virtio_place place = { .memory = &bed->memory,
+		                      .loop = bed->loop,
+		                      .vm_fd = FAKE_VM_FD,
+		                      .base = GPA(BASE),
+		                      .pin = 5 };
+
+	if (virtio_vsock_create(&place, GUEST_CID, bed->path, &bed->dev, &bed->err))
+		return -1;
+	return virtio_vsock_serve(bed->dev, HOST_PORT, on_service, bed);
+}
+
 static inline int setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
@@ -75,16 +89,8 @@ static inline int setup(void **state)
 	    guest_memory_init(&bed->memory, 64u << 20, GPA(3ull << 30), GPA(4ull << 30), &bed->err))
 		return -1;
 	snprintf(bed->path, sizeof(bed->path), "%s/sock", bed->dir);
-	struct virtio_place place = { .memory = &bed->memory,
-		                      .loop = bed->loop,
-		                      .vm_fd = FAKE_VM_FD,
-		                      .base = GPA(BASE),
-		                      .pin = 5 };
-	if (virtio_vsock_create(&place, GUEST_CID, bed->path, &bed->dev, &bed->err) ||
-	    virtio_vsock_serve(bed->dev, HOST_PORT, on_service, bed))
-		return -1;
 	*state = bed;
-	return 0;
+	return create_device(bed);
 }
 
 static inline int teardown(void **state)
@@ -120,6 +126,8 @@ static inline void start(struct bed *bed, uint16_t rx_buffers)
 {
 	set(bed, REG_STATUS, 0);
 	set(bed, REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
+	set(bed, REG_DRIVER_FEATURES_SEL, 0);
+	set(bed, REG_DRIVER_FEATURES, bed->features);
 	set(bed, REG_DRIVER_FEATURES_SEL, 1);
 	set(bed, REG_DRIVER_FEATURES, 1);
 	set(bed, REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);

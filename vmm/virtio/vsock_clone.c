@@ -73,24 +73,36 @@ static void put_ports(struct wire_writer *out, uint32_t host_port, uint32_t gues
 	wire_put_u32(out, guest_port);
 }
 
+/* The guest has asked for it and doesn't know yet what became of that. */
+static bool is_unanswered(const struct vsock_conn *conn)
+{
+	return conn->tell & (VSOCK_TELL_RESPONSE | VSOCK_TELL_RESET);
+}
+
 /*
  * Linux resets its connected sockets, but not those that still wait for an answer to their request:
- * the copy refuses these. They are the requests that are held, and the connections whose RESPONSE
- * isn't sent yet.
+ * the copy refuses these. They are the requests that are held, the connections whose answer isn't sent
+ * yet, and the refusals that aren't.
  */
 void vsock_clone_save(const struct virtio_device *dev, struct wire_writer *out)
 {
 	const struct vsock *vsock = container_of(dev, struct vsock, dev);
-	uint32_t count = vsock->held_count;
+	uint32_t count = vsock->held_count + vsock->reset_count;
 
 	for (const struct vsock_conn *c = vsock->table.ready_head; c; c = c->ready_next)
-		count += (c->tell & VSOCK_TELL_RESPONSE) != 0;
+		count += is_unanswered(c);
 	wire_put_u64(out, vsock->guest_cid);
 	wire_put_u32(out, count);
 	for (unsigned i = 0; i < vsock->held_count; i++)
 		put_ports(out, vsock->held[i].dst_port, vsock->held[i].src_port);
+	for (unsigned i = 0; i < vsock->reset_count; i++) {
+		const struct vsock_packet *p =
+			&vsock->resets[(vsock->reset_first + i) % VSOCK_RESETS_MAX];
+
+		put_ports(out, p->src_port, p->dst_port);
+	}
 	for (const struct vsock_conn *c = vsock->table.ready_head; c; c = c->ready_next)
-		if (c->tell & VSOCK_TELL_RESPONSE)
+		if (is_unanswered(c))
 			put_ports(out, c->host_port, c->guest_port);
 }
 
