@@ -87,12 +87,13 @@ static void add_dead(const struct session *session, json_t *entry)
 	json_t *report = NULL;
 	char why[300];
 
-	if (session_open_vmm(session, &pidfd) == 0) {
-		json_object_set_new(entry, "state", json_string("unresponsive"));
-		return;
-	}
+	/* A VMM that restores all of a guest's memory doesn't listen until it is there. */
 	if (session_is_starting(session)) {
 		json_object_set_new(entry, "state", json_string("starting"));
+		return;
+	}
+	if (session_open_vmm(session, &pidfd) == 0) {
+		json_object_set_new(entry, "state", json_string("unresponsive"));
 		return;
 	}
 	session_explain_end(session, why, sizeof(why), &report);

@@ -143,9 +143,9 @@ struct leaf {
 
 static struct leaf cpuid(uint32_t number, uint32_t index)
 {
-	struct leaf leaf = { 0 };
+	struct leaf leaf;
 
-	__get_cpuid_count(number, index, &leaf.a, &leaf.b, &leaf.c, &leaf.d);
+	__cpuid_count(number, index, leaf.a, leaf.b, leaf.c, leaf.d);
 	return leaf;
 }
 
@@ -154,42 +154,32 @@ static void add_leaf(XXH64_hash_t *hash, struct leaf leaf)
 	*hash = XXH64(&leaf, sizeof(leaf), *hash);
 }
 
-/* Leaves whose bits say what programs may use, without those that differ from core to core. */
-static XXH64_hash_t hash_features(void)
+/*
+ * Leaves whose bits say what programs may use, without those that differ from core to core. No more
+ * than that: in a virtual machine each of them leaves it.
+ */
+static XXH64_hash_t hash_features(uint32_t highest, struct leaf basic)
 {
-	struct leaf basic = cpuid(1, 0);
-	struct leaf sizes = cpuid(0x80000008, 0);
 	XXH64_hash_t hash = 0;
 
 	basic.b &= 0x0000ff00; /* the rest is APIC id and count of processors */
-	sizes.c = sizes.d = 0; /* counts again */
 	add_leaf(&hash, basic);
-	add_leaf(&hash, cpuid(7, 0));
-	add_leaf(&hash, cpuid(7, 1));
-	add_leaf(&hash, cpuid(0xd, 0));
-	add_leaf(&hash, cpuid(0xd, 1));
 	add_leaf(&hash, cpuid(0x80000001, 0));
-	add_leaf(&hash, sizes);
+	for (uint32_t index = 0; index < 2 && highest >= 7; index++)
+		add_leaf(&hash, cpuid(7, index));
+	for (uint32_t index = 0; index < 2 && highest >= 0xd; index++)
+		add_leaf(&hash, cpuid(0xd, index));
 	return hash;
 }
 
 void fingerprint_of_cpu(char out_text[FINGERPRINT_TEXT_SIZE])
 {
 	struct leaf vendor = cpuid(0, 0);
-	uint32_t version = cpuid(1, 0).a;
-	char name[3 * sizeof(struct leaf) + 1] = "";
-	const char *at = name;
+	struct leaf basic = cpuid(1, 0);
 
-	for (uint32_t i = 0; i < 3; i++) {
-		struct leaf leaf = cpuid(0x80000002 + i, 0);
-
-		memcpy(name + i * sizeof(leaf), &leaf, sizeof(leaf));
-	}
-	while (*at == ' ')
-		at++;
-	snprintf(out_text, FINGERPRINT_TEXT_SIZE, "%.4s%.4s%.4s %08x, %s, features %016llx",
-	         (const char *)&vendor.b, (const char *)&vendor.d, (const char *)&vendor.c, version,
-	         at, (unsigned long long)hash_features());
+	snprintf(out_text, FINGERPRINT_TEXT_SIZE, "%.4s%.4s%.4s %08x, features %016llx",
+	         (const char *)&vendor.b, (const char *)&vendor.d, (const char *)&vendor.c, basic.a,
+	         (unsigned long long)hash_features(vendor.a, basic));
 	text_clean(out_text);
 }
 

@@ -43,8 +43,8 @@ json_t *fingerprint_of_look(const struct stat *st);
 #define FINGERPRINT_TEXT_SIZE 256
 
 /*
- * The CPU as guests see it: vendor, model and stepping, its name, and a hash of its feature leaves.
- * Two hosts with the same text run each other's guests.
+ * The CPU: vendor, model and stepping, and a hash of its features. The VMM looks closer, at what a
+ * guest has seen of it.
  */
 void fingerprint_of_cpu(char out_text[FINGERPRINT_TEXT_SIZE]);
 
