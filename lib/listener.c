@@ -34,7 +34,7 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
 	struct listener *listener = container_of(watch, struct listener, watch);
 
 	(void)events;
-	for (int i = 0; i < BATCH && listener->fd >= 0; i++) {
+	for (int i = 0; i < BATCH && listener->fd >= 0 && !listener->paused; i++) {
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
@@ -67,8 +67,9 @@ void listener_pause(struct listener *listener)
 	if (listener->fd < 0)
 		return;
 	listener->paused = true;
+	int ret = loop_watch_change(listener->loop, &listener->watch, 0);
 	/* Taking interest away needs no memory: it can't fail. */
-	ASSERT(loop_watch_change(listener->loop, &listener->watch, 0) == 0);
+	ASSERT(ret == 0);
 }
 
 void listener_resume(struct listener *listener)

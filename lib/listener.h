@@ -20,7 +20,7 @@ struct listener {
 	struct loop_timer rest;
 	bool paused;
 	struct log_limit limit;
-	/* A new connection, non-blocking; @fd is the callee's. It may stop the listener. */
+	/* A new connection, non-blocking; @fd is the callee's. It may stop or pause the listener. */
 	void (*accepted)(struct listener *listener, int fd);
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_lib_listener.c - accepting, and resting when there is no fd for one more connection.
+ * test_lib_listener.c - accepting, pausing, and resting when there is no fd for one more connection.
  */
 #include "tests/unit/unit.h"
 
@@ -23,6 +23,7 @@ struct bench {
 	struct sockaddr_un address; /* abstract: nothing to remove */
 	socklen_t address_size;
 	int wanted, accepted;
+	bool pauses; /* at the first that is accepted */
 	int clients[CLIENTS];
 };
 
@@ -31,6 +32,8 @@ static void count_one(struct listener *listener, int fd)
 	struct bench *bench = container_of(listener, struct bench, listener);
 
 	close(fd);
+	if (bench->pauses)
+		listener_pause(listener);
 	if (++bench->accepted == bench->wanted)
 		loop_stop(bench->loop);
 }
@@ -92,6 +95,58 @@ static void end_now(struct loop_timer *timer)
 	loop_stop(container_of(timer, struct bench, end)->loop);
 }
 
+static void run_for(struct bench *bench, uint64_t ms)
+{
+	loop_timer_set(bench->loop, &bench->end, clock_now_ns() + ms * NS_PER_MS, end_now);
+	assert_int_equal(loop_run(bench->loop), 0);
+}
+
+/* Who connects meanwhile is connected, and taken afterwards. */
+static void test_pause(void **state)
+{
+	struct bench *bench = *state;
+
+	listener_pause(&bench->listener);
+	listener_pause(&bench->listener);
+	connect_all(bench, CLIENTS);
+	run_for(bench, 5);
+	assert_int_equal(bench->accepted, 0);
+	listener_resume(&bench->listener);
+	listener_resume(&bench->listener);
+	bench->wanted = CLIENTS;
+	assert_int_equal(loop_run(bench->loop), 0);
+	assert_int_equal(bench->accepted, CLIENTS);
+}
+
+static void test_pause_from_within(void **state)
+{
+	struct bench *bench = *state;
+
+	connect_all(bench, CLIENTS);
+	bench->pauses = true;
+	run_for(bench, 5);
+	assert_int_equal(bench->accepted, 1);
+	bench->pauses = false;
+	listener_resume(&bench->listener);
+	bench->wanted = CLIENTS;
+	assert_int_equal(loop_run(bench->loop), 0);
+	assert_int_equal(bench->accepted, CLIENTS);
+}
+
+static void test_pause_of_none(void **state)
+{
+	struct listener none = LISTENER_INIT;
+	struct bench *bench = *state;
+
+	listener_pause(&none);
+	listener_resume(&none);
+	/* One that is stopped while it is paused. */
+	listener_pause(&bench->listener);
+	listener_stop(&bench->listener);
+	listener_resume(&bench->listener);
+	run_for(bench, 1);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec t;
@@ -125,9 +180,38 @@ static void test_rests_without_fds(void **state)
 	assert_int_equal(bench->accepted, 1);
 }
 
+/* The end of a rest doesn't end a pause. */
+static void test_pause_within_a_rest(void **state)
+{
+	struct bench *bench = *state;
+	struct rlimit before, none;
+
+	connect_all(bench, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	run_for(bench, 10);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(bench->listener.rest.active);
+	listener_pause(&bench->listener);
+	/* As if its time had come. */
+	loop_timer_set(bench->loop, &bench->listener.rest, 0, bench->listener.rest.expired);
+	run_for(bench, 5);
+	assert_false(bench->listener.rest.active);
+	assert_int_equal(bench->accepted, 0);
+	listener_resume(&bench->listener);
+	bench->wanted = 1;
+	assert_int_equal(loop_run(bench->loop), 0);
+	assert_int_equal(bench->accepted, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_pause, bench_make, bench_free),
+		cmocka_unit_test_setup_teardown(test_pause_from_within, bench_make, bench_free),
+		cmocka_unit_test_setup_teardown(test_pause_of_none, bench_make, bench_free),
+		cmocka_unit_test_setup_teardown(test_pause_within_a_rest, bench_make, bench_free),
 		cmocka_unit_test_setup_teardown(test_accepts_all, bench_make, bench_free),
 		cmocka_unit_test_setup_teardown(test_rests_without_fds, bench_make, bench_free),
 	};
