@@ -311,9 +311,10 @@ int process_capture_all(char *const argv[], const struct capture *capture, int *
 int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, size_t size,
                     int *out_status, struct error *err)
 {
-	struct capture capture = { .timeout_ms = timeout_ms, .interrupt_fd = -1, .size = size };
+	struct capture capture = {
+		.timeout_ms = timeout_ms, .interrupt_fd = -1, .text = out_text, .size = size
+	};
 
-	capture.text = out_text;
 	return process_capture_all(argv, &capture, out_status, err);
 }
 

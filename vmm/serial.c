@@ -160,20 +160,20 @@ void serial_write(void *device, uint64_t offset, unsigned size, uint64_t value)
 
 /* --- state ----------------------------------------------------------------------------------- */
 
-#define REGISTERS(X) X(ier) X(lcr) X(mcr) X(scr) X(dll) X(dlm) X(fcr)
+#define REGISTERS(X) X(ier), X(lcr), X(mcr), X(scr), X(dll), X(dlm), X(fcr)
 
 void serial_save(const struct serial *serial, struct wire_writer *out)
 {
-#define PUT(name) wire_put_u8(out, serial->name);
-	REGISTERS(PUT)
+#define PUT(name) wire_put_u8(out, serial->name)
+	REGISTERS(PUT);
 #undef PUT
 	wire_put_u8(out, serial->thr_empty_pending);
 }
 
 int serial_restore(struct serial *serial, struct wire_reader *in, struct error *err)
 {
-#define GET(name) serial->name = wire_get_u8(in);
-	REGISTERS(GET)
+#define GET(name) serial->name = wire_get_u8(in)
+	REGISTERS(GET);
 #undef GET
 	serial->thr_empty_pending = wire_get_u8(in);
 	if (!wire_reader_ended(in))

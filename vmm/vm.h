@@ -158,6 +158,8 @@ struct vm {
 	/* Copies (snapshot/). */
 	struct vm_origin origin;
 	struct vm_saved saved;
+	dev_t origin_device; /* ORIGIN_RESTORE: the file, which a copy's copies came from, too */
+	ino_t origin_inode;
 	struct vm *original; /* what a fork left behind; never touched */
 	struct snapshot_file
 		*file; /* owned: it was restored from; NULL when it isn't needed any more */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -43,6 +44,11 @@ int vm_open_snapshot(struct vm *vm, struct vm_config *config, struct error *err)
 		                (unsigned long long)config->memory);
 	if (ret)
 		return error_prefix(err, ret, "%s", config->restore);
+	struct stat st;
+	if (ret == 0 && stat(config->restore, &st) == 0) {
+		vm->origin_device = st.st_dev;
+		vm->origin_inode = st.st_ino;
+	}
 	if (!config->image && machine->image[0])
 		config->image = machine->image;
 	vm->origin.kind = ORIGIN_RESTORE;

@@ -82,9 +82,13 @@ class Control:
     def send(self, data):
         self.sock.sendall(data)
 
-    def request(self, verb, **members):
+    def request(self, verb, fds=(), **members):
         self.last_id += 1
-        self.send(json.dumps({"id": self.last_id, "verb": verb, **members}).encode() + b"\n")
+        line = json.dumps({"id": self.last_id, "verb": verb, **members}).encode() + b"\n"
+        if fds:
+            expect(socket.send_fds(self.sock, [line], fds) == len(line), "a request went in part")
+        else:
+            self.send(line)
         return self.last_id
 
     def receive(self):
@@ -125,19 +129,25 @@ class Control:
         self.sock.close()
 
 
-class Vmm:
-    """One running cloche-vmm with a test guest, its console, control socket and report."""
+class Session:
+    """
+    One running cloche-vmm with a test guest, its console, control socket and report, however it came
+    about. A subclass says what its process is: pid, ended(), wait(), kill().
+    """
 
-    def __init__(self, bed, arguments, stdout, pass_fds=()):
+    def __init__(self, bed):
         self.dir = tempfile.mkdtemp(dir=bed.dir, prefix="vmm-")
         self.control_path = self.path("control.sock")
-        self.stderr_file = open(self.path("stderr"), "w+b")
-        command = [VMM, "--ring3", "--control", self.control_path, "--report", self.path("report.json")]
-        if stdout is None:
-            command += ["--console", self.path("console")]
-        self.process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL,
-                                        stdout=stdout or subprocess.DEVNULL, pass_fds=pass_fds,
-                                        stderr=self.stderr_file)
+        self.bed = bed
+        bed.sessions.append(self)
+
+    def forget(self):
+        """For one of very many that has ended: nothing stays of it, once it has nothing to complain of."""
+        self.kill()
+        said = complaint(self.stderr())
+        expect(not said, said)
+        shutil.rmtree(self.dir)
+        self.bed.sessions.remove(self)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -154,7 +164,7 @@ class Vmm:
 
     def await_console(self, text):
         def there():
-            return text in self.console() or self.process.poll() is not None
+            return text in self.console() or self.ended()
 
         await_true(there, f"'{text}' on the console")
         expect(text in self.console(),
@@ -168,18 +178,11 @@ class Vmm:
                 connected.append(Control(self.control_path))
             except (FileNotFoundError, ConnectionRefusedError):  # it is bound before it listens
                 pass
-            return connected or self.process.poll() is not None
+            return connected or self.ended()
 
         await_true(answers, "the control socket")
         expect(connected, f"the VMM has ended early:\n{self.stderr()}")
         return connected[0]
-
-    def wait(self):
-        try:
-            return self.process.wait(LIMIT_S)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"the VMM hasn't ended within {LIMIT_S} s:\n{self.console()}"
-                          f"\n{self.stderr()}") from None
 
     def ends(self, status, reason):
         """Waits for the end, which must be this one; returns the report."""
@@ -198,8 +201,34 @@ class Vmm:
         expect("guest: passed" in text, f"the guest says:\n{text}")
         return text
 
+
+
+class Vmm(Session):
+    """A child of this process."""
+
+    def __init__(self, bed, arguments, stdout=None, pass_fds=()):
+        super().__init__(bed)
+        self.stderr_file = open(self.path("stderr"), "w+b")
+        command = [VMM, "--control", self.control_path, "--report", self.path("report.json")]
+        if stdout is None:
+            command += ["--console", self.path("console")]
+        self.process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL,
+                                        stdout=stdout or subprocess.DEVNULL, pass_fds=pass_fds,
+                                        stderr=self.stderr_file)
+        self.pid = self.process.pid
+
+    def ended(self):
+        return self.process.poll() is not None
+
+    def wait(self):
+        try:
+            return self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"the VMM hasn't ended within {LIMIT_S} s:\n{self.console()}"
+                          f"\n{self.stderr()}") from None
+
     def kill(self):
-        if self.process.poll() is None:
+        if not self.ended():
             self.process.kill()
         self.process.wait()
         if self.process.stdout:
@@ -220,7 +249,7 @@ class Bed:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="cloche-native-")
-        self.vmms = []
+        self.sessions = []
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -233,10 +262,8 @@ class Bed:
     def start(self, test, *arguments, append="", memory="64M", stdout=None, kernel=GUEST,
               pass_fds=()):
         """A VMM whose guest runs @test."""
-        vmm = Vmm(self, ["--kernel", kernel, "--memory", memory, "--append", f"test={test} {append}",
-                         *arguments], stdout, pass_fds)
-        self.vmms.append(vmm)
-        return vmm
+        return Vmm(self, ["--ring3", "--kernel", kernel, "--memory", memory,
+                          "--append", f"test={test} {append}", *arguments], stdout, pass_fds)
 
     def run(self, arguments, prefix=()):
         """Runs cloche-vmm to its end; returns the completed process."""
@@ -263,8 +290,8 @@ class Bed:
     def finish(self):
         """Ends what runs; returns what a sanitizer had to say, or None."""
         said = None
-        for vmm in self.vmms:
-            vmm.kill()
-            said = said or complaint(vmm.stderr())
+        for session in self.sessions:
+            session.kill()
+            said = said or complaint(session.stderr())
         shutil.rmtree(self.dir)
         return said

@@ -253,8 +253,9 @@ static void test_names(void **state)
 	(void)state;
 	assert_string_equal(sections_name(SECTION_CONFIG), "config");
 	assert_string_equal(sections_name(SECTION_INFO), "info");
-	for (uint32_t type = SECTION_CONFIG; type <= SECTION_INFO; type++)
+	for (uint32_t type = SECTION_VCPU; type <= SECTION_INFO; type++)
 		assert_non_null(sections_name(type));
+	assert_null(sections_name(2));
 	assert_null(sections_name(0));
 	assert_null(sections_name(SECTION_INFO + 1));
 	assert_null(sections_name(UINT32_MAX));

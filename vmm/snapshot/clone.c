@@ -81,6 +81,8 @@ int clone_begin(struct vm *vm, struct vm_config *config, const struct clone_plan
 		.saved = left->saved,
 		.loaded = true,
 		.has_agent = left->has_agent,
+		.origin_device = left->origin_device,
+		.origin_inode = left->origin_inode,
 		.original = left,
 		.origin = { .kind = ORIGIN_FORK },
 	};

@@ -30,7 +30,7 @@ struct saved_origin {
 uint64_t image_identity(const void *data, uint64_t size);
 
 /* Encodes SECTION_CONFIG of @vm, whose image_identity is filled in if it has a root image. */
-void config_save(const struct vm *vm, struct sections_writer *out);
+void config_save(const struct vm *vm, struct sections_writer *sections);
 
 /*
  * Decodes it from a state that has passed sections_check(): the members of *@config that describe the

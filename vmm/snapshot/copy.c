@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -200,8 +201,23 @@ static unsigned fork_others(const struct copy *copy, int pids_fd)
 
 /* --- making -------------------------------------------------------------------------------------- */
 
-static int check(const struct vm *vm, struct error *err)
+/* Sessions that were restored from a file go on to use it, or a template that has its name. */
+static bool is_origin(const struct vm *vm, const char *path)
 {
+	struct stat st;
+
+	return vm->origin_inode && stat(path, &st) == 0 && st.st_dev == vm->origin_device &&
+	       st.st_ino == vm->origin_inode;
+}
+
+static int check(const struct vm *vm, const struct copy *copy, struct error *err)
+{
+	if (copy->path && is_origin(vm, copy->path))
+		return error_set(
+			err, -EINVAL,
+			"this session was restored from %s, which must stay as it is: take "
+			"another file",
+			copy->path);
 	for (unsigned i = 0; i < vm->config->disk_count; i++)
 		if (!vm->config->disks[i].read_only)
 			return error_set(
@@ -278,7 +294,7 @@ static const struct clone_plan *make(struct vm *vm, struct copy *copy)
 	int pids[2] = { -1, -1 };
 	struct error err = { 0 };
 
-	int ret = check(vm, &err);
+	int ret = check(vm, copy, &err);
 	if (ret == 0 && copy->count > 1 && pipe2(pids, O_CLOEXEC | O_NONBLOCK))
 		ret = error_set(&err, -errno, "pipe: %s", strerror(errno));
 	if (ret == 0 && copy->path && getrandom(&copy->id, sizeof(copy->id), 0) < 0)

@@ -11,7 +11,7 @@
 #include "vmm/snapshot/sections.h"
 
 /* Encodes SECTION_INFO. */
-void info_save(struct sections_writer *out);
+void info_save(struct sections_writer *sections);
 
 /*
  * True when a state, which has passed sections_check(), was taken since this host has booted: its

@@ -14,10 +14,9 @@
 #define AT_HASH 24u
 
 static const char *const names[] = {
-	[SECTION_CONFIG] = "config", [SECTION_CPU_MODEL] = "cpu-model", [SECTION_VCPU] = "vcpu",
-	[SECTION_VM] = "vm",         [SECTION_IOAPIC] = "ioapic",       [SECTION_SERIAL] = "serial",
-	[SECTION_VIRTIO] = "virtio", [SECTION_SCREEN] = "screen",       [SECTION_PARENT] = "parent",
-	[SECTION_INFO] = "info",
+	[SECTION_CONFIG] = "config", [SECTION_VCPU] = "vcpu",     [SECTION_VM] = "vm",
+	[SECTION_IOAPIC] = "ioapic", [SECTION_SERIAL] = "serial", [SECTION_VIRTIO] = "virtio",
+	[SECTION_SCREEN] = "screen", [SECTION_PARENT] = "parent", [SECTION_INFO] = "info",
 };
 
 const char *sections_name(uint32_t type)

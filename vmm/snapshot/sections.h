@@ -25,8 +25,7 @@
 /* The numbers are the format's. */
 enum snapshot_section {
 	SECTION_CONFIG = 1, /* the machine's shape and what it was started with */
-	SECTION_CPU_MODEL,  /* the host CPU that the guest has seen */
-	SECTION_VCPU,       /* an instance each */
+	SECTION_VCPU = 3,   /* an instance each; 2 has no meaning */
 	SECTION_VM,         /* what KVM holds once per VM: clock, PIT… */
 	SECTION_IOAPIC,
 	SECTION_SERIAL,

@@ -123,11 +123,33 @@ static int restore_devices(struct vm *vm, const struct state *state, struct erro
 	return ret ? ret : screen_restore(vm->screen, &in, err);
 }
 
-int state_restore(struct vm *vm, const uint8_t *data, size_t size, bool foreign, struct error *err)
+/* A part that the machine hasn't belongs to another one. */
+static int check_instances(const struct vm *vm, const struct state *state, struct error *err)
 {
-	const struct state state = { data, size };
+	struct section section;
+	size_t offset = 0;
 
-	int ret = restore_cpus(vm, &state, foreign, err);
+	while (sections_next(state->data, state->size, &offset, &section)) {
+		unsigned count = 1;
+
+		if (section.type == SECTION_VCPU)
+			count = vm->vcpus.count;
+		else if (section.type == SECTION_VIRTIO)
+			count = vm->virtio_count;
+		if (section.instance >= count && section.required)
+			return error_set(err, -EINVAL, "its state has a %s %u, its machine hasn't",
+			                 sections_name(section.type), section.instance);
+	}
+	return 0;
+}
+
+int state_restore(struct vm *vm, const uint8_t *bytes, size_t size, bool foreign, struct error *err)
+{
+	const struct state state = { bytes, size };
+
+	int ret = check_instances(vm, &state, err);
+	if (ret == 0)
+		ret = restore_cpus(vm, &state, foreign, err);
 	if (ret == 0)
 		ret = restore_devices(vm, &state, err);
 	if (ret)

@@ -16,10 +16,10 @@ int state_save(const struct vm *vm, struct sections_writer *out, struct error *e
 
 /*
  * Gives a VM whose devices are fresh and whose vCPUs were created without a state the one in
- * [state, state+size), which has passed sections_check(). RAM is the guest's already. With @foreign,
+ * [bytes, bytes+size), which has passed sections_check(). RAM is the guest's already. With @foreign,
  * for what may come from another host, the processor is compared, too. 0 or -errno; then the VM can't run.
  */
-int state_restore(struct vm *vm, const uint8_t *state, size_t size, bool foreign,
+int state_restore(struct vm *vm, const uint8_t *bytes, size_t size, bool foreign,
                   struct error *err);
 
 #endif

@@ -128,18 +128,6 @@ static void run_count(const struct boot_params *bp, const char *cmdline)
 	spin_forever();
 }
 
-static uint64_t number(const char *cmdline, const char *name, uint64_t fallback)
-{
-	char text[24];
-	uint64_t value = 0;
-
-	if (!word_value(cmdline, name, text, sizeof(text)))
-		return fallback;
-	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
-		value = value * 10 + (uint64_t)(*c - '0');
-	return value;
-}
-
 /* First and last word of a page. */
 static void stamp(uint64_t page, bool verify)
 {

@@ -1,64 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * devices.c - tests of virtio over real MMIO, queues, interrupt routes, the root image.
- *
- * No interrupt is ever delivered to ring 3: it is looked for in the LAPIC's request register, where
- * KVM puts it once it has gone from irqfd through a route. A vector is used once, as a bit that is
- * set stays set.
  */
 #include "tests/native/guest/guest.h"
 #include "tests/native/guest/virtio_regs.h"
 
-#define LAPIC_SPURIOUS 0xf0u
-#define LAPIC_REQUESTS 0x200u
-#define LAPIC_ENABLE 0x1ffu
-#define IOAPIC_WINDOW 0x10u
-#define IOAPIC_REDIRECTION 0x10u
-#define REDIRECTION_MASKED 0x10000u
-
 static struct vring ring;
 static uint8_t random_bytes[2][64];
-
-/* --- interrupt controllers --- */
-
-static void lapic_enable(void)
-{
-	mmio_write(LAYOUT_LAPIC + LAPIC_SPURIOUS, 4, LAPIC_ENABLE);
-}
-
-static bool requested(unsigned vector)
-{
-	uint64_t reg = LAYOUT_LAPIC + LAPIC_REQUESTS + vector / 32 * 0x10;
-
-	return mmio_read(reg, 4) >> vector % 32 & 1;
-}
-
-static void await_request(unsigned vector)
-{
-	while (!requested(vector))
-		relax();
-}
-
-static uint32_t ioapic_read(unsigned index)
-{
-	mmio_write(LAYOUT_IOAPIC, 4, index);
-	return (uint32_t)mmio_read(LAYOUT_IOAPIC + IOAPIC_WINDOW, 4);
-}
-
-static void ioapic_write(unsigned index, uint32_t value)
-{
-	mmio_write(LAYOUT_IOAPIC, 4, index);
-	mmio_write(LAYOUT_IOAPIC + IOAPIC_WINDOW, 4, value);
-}
-
-/* Edge, fixed, to APIC id 0; @low is the vector and perhaps the mask. */
-static void route_pin(unsigned pin, uint32_t low)
-{
-	ioapic_write(IOAPIC_REDIRECTION + 2 * pin + 1, 0);
-	ioapic_write(IOAPIC_REDIRECTION + 2 * pin, low);
-}
-
-/* --- tests --- */
 
 static void run_virtio(const struct boot_params *bp, const char *cmdline)
 {

@@ -42,6 +42,7 @@ void checks_forget(void); /* for a guest that runs several tests */
 bool streq(const char *a, const char *b);
 /* The value of the word @name=… on @cmdline, copied to @out; false when there is none. */
 bool word_value(const char *cmdline, const char *name, char *out, size_t size);
+uint64_t number(const char *cmdline, const char *name, uint64_t fallback);
 
 void relax(void); /* one spin of a wait loop */
 __attribute__((noreturn)) void power_off(void);
@@ -49,6 +50,19 @@ __attribute__((noreturn)) void spin_forever(void);
 
 /* Maps [gpa, gpa + size) above 4 GiB one to one, by 2 MiB pages; at most 8 GiB in all. */
 void map_high(uint64_t gpa, uint64_t size);
+
+/* --- interrupts.c: LAPIC and IOAPIC --- */
+
+#define IOAPIC_REDIRECTION 0x10u
+#define REDIRECTION_MASKED 0x10000u
+
+void lapic_enable(void);
+bool requested(unsigned vector);
+void await_request(unsigned vector);
+uint32_t ioapic_read(unsigned index);
+void ioapic_write(unsigned index, uint32_t value);
+/* Edge, fixed, to APIC id 0; @low is the vector and perhaps the mask. */
+void route_pin(unsigned pin, uint32_t low);
 
 /* --- virtio.c: a driver for one queue of one device --- */
 
@@ -94,13 +108,14 @@ void virtio_ask_chain(struct virtio *dev, const struct vring_desc *chain, unsign
 /* Waits until all that was asked is in the used ring; bytes written by the last one. */
 uint32_t virtio_wait(struct virtio *dev);
 
-/* --- the tests: basic.c, devices.c --- */
+/* --- the tests: basic.c, devices.c, memory.c --- */
 
 struct guest_test {
 	const char *name;
 	void (*run)(const struct boot_params *bp, const char *cmdline);
 };
 
-extern const struct guest_test basic_tests[], device_tests[]; /* each ends with a NULL name */
+/* Each ends with a NULL name. */
+extern const struct guest_test basic_tests[], device_tests[], memory_tests[];
 
 #endif

@@ -24,6 +24,8 @@ void guest_main(const struct boot_params *bp)
 		test = find(basic_tests, name);
 		if (!test)
 			test = find(device_tests, name);
+		if (!test)
+			test = find(memory_tests, name);
 	}
 	if (test)
 		test->run(bp, cmdline);

@@ -200,6 +200,18 @@ bool word_value(const char *cmdline, const char *name, char *out, size_t size)
 	return false;
 }
 
+uint64_t number(const char *cmdline, const char *name, uint64_t fallback)
+{
+	char text[24];
+	uint64_t value = 0;
+
+	if (!word_value(cmdline, name, text, sizeof(text)))
+		return fallback;
+	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+		value = value * 10 + (uint64_t)(*c - '0');
+	return value;
+}
+
 void relax(void)
 {
 	__asm__ volatile("pause" : : : "memory");

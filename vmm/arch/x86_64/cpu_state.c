@@ -38,22 +38,20 @@ static int kvm_call(int fd, unsigned long request, void *argument, const char *n
 /* --- fields ------------------------------------------------------------------------------------ */
 
 #define REGISTERS(X)                                                                               \
-	X(rax)                                                                                     \
-	X(rbx)                                                                                     \
-	X(rcx) X(rdx) X(rsi) X(rdi) X(rsp) X(rbp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14)   \
-		X(r15) X(rip) X(rflags)
+	X(rax), X(rbx), X(rcx), X(rdx), X(rsi), X(rdi), X(rsp), X(rbp), X(r8), X(r9), X(r10),      \
+		X(r11), X(r12), X(r13), X(r14), X(r15), X(rip), X(rflags)
 
 static void put_regs(struct wire_writer *out, const struct kvm_regs *regs)
 {
-#define PUT(name) wire_put_u64(out, regs->name);
-	REGISTERS(PUT)
+#define PUT(name) wire_put_u64(out, regs->name)
+	REGISTERS(PUT);
 #undef PUT
 }
 
 static void get_regs(struct wire_reader *in, struct kvm_regs *regs)
 {
-#define GET(name) regs->name = wire_get_u64(in);
-	REGISTERS(GET)
+#define GET(name) regs->name = wire_get_u64(in)
+	REGISTERS(GET);
 #undef GET
 }
 
@@ -90,20 +88,20 @@ static void get_segment(struct wire_reader *in, struct kvm_segment *s)
 	s->unusable = wire_get_u8(in);
 }
 
-#define SEGMENTS(X) X(cs) X(ds) X(es) X(fs) X(gs) X(ss) X(tr) X(ldt)
-#define CONTROL_REGISTERS(X) X(cr0) X(cr2) X(cr3) X(cr4) X(cr8) X(efer) X(apic_base)
+#define SEGMENTS(X) X(cs), X(ds), X(es), X(fs), X(gs), X(ss), X(tr), X(ldt)
+#define CONTROL_REGISTERS(X) X(cr0), X(cr2), X(cr3), X(cr4), X(cr8), X(efer), X(apic_base)
 
 static void put_sregs(struct wire_writer *out, const struct kvm_sregs *sregs)
 {
-#define PUT(name) put_segment(out, &sregs->name);
-	SEGMENTS(PUT)
+#define PUT(name) put_segment(out, &sregs->name)
+	SEGMENTS(PUT);
 #undef PUT
 	wire_put_u64(out, sregs->gdt.base);
 	wire_put_u16(out, sregs->gdt.limit);
 	wire_put_u64(out, sregs->idt.base);
 	wire_put_u16(out, sregs->idt.limit);
-#define PUT(name) wire_put_u64(out, sregs->name);
-	CONTROL_REGISTERS(PUT)
+#define PUT(name) wire_put_u64(out, sregs->name)
+	CONTROL_REGISTERS(PUT);
 #undef PUT
 	for (size_t i = 0; i < sizeof(sregs->interrupt_bitmap) / 8; i++)
 		wire_put_u64(out, sregs->interrupt_bitmap[i]);
@@ -112,15 +110,15 @@ static void put_sregs(struct wire_writer *out, const struct kvm_sregs *sregs)
 static void get_sregs(struct wire_reader *in, struct kvm_sregs *sregs)
 {
 	*sregs = (struct kvm_sregs){ 0 };
-#define GET(name) get_segment(in, &sregs->name);
-	SEGMENTS(GET)
+#define GET(name) get_segment(in, &sregs->name)
+	SEGMENTS(GET);
 #undef GET
 	sregs->gdt.base = wire_get_u64(in);
 	sregs->gdt.limit = wire_get_u16(in);
 	sregs->idt.base = wire_get_u64(in);
 	sregs->idt.limit = wire_get_u16(in);
-#define GET(name) sregs->name = wire_get_u64(in);
-	CONTROL_REGISTERS(GET)
+#define GET(name) sregs->name = wire_get_u64(in)
+	CONTROL_REGISTERS(GET);
 #undef GET
 	for (size_t i = 0; i < sizeof(sregs->interrupt_bitmap) / 8; i++)
 		sregs->interrupt_bitmap[i] = wire_get_u64(in);
@@ -164,17 +162,15 @@ static void get_debugregs(struct wire_reader *in, struct kvm_debugregs *d)
 }
 
 #define EVENT_BYTES(X)                                                                             \
-	X(exception.injected)                                                                      \
-	X(exception.nr)                                                                            \
-	X(exception.has_error_code) X(exception.pending) X(interrupt.injected) X(interrupt.nr)     \
-		X(interrupt.soft) X(interrupt.shadow) X(nmi.injected) X(nmi.pending) X(nmi.masked) \
-			X(smi.smm) X(smi.pending) X(smi.smm_inside_nmi) X(smi.latched_init)        \
-				X(exception_has_payload)
+	X(exception.injected), X(exception.nr), X(exception.has_error_code), X(exception.pending), \
+		X(interrupt.injected), X(interrupt.nr), X(interrupt.soft), X(interrupt.shadow),    \
+		X(nmi.injected), X(nmi.pending), X(nmi.masked), X(smi.smm), X(smi.pending),        \
+		X(smi.smm_inside_nmi), X(smi.latched_init), X(exception_has_payload)
 
 static void put_events(struct wire_writer *out, const struct kvm_vcpu_events *e)
 {
-#define PUT(name) wire_put_u8(out, e->name);
-	EVENT_BYTES(PUT)
+#define PUT(name) wire_put_u8(out, e->name)
+	EVENT_BYTES(PUT);
 #undef PUT
 	wire_put_u32(out, e->exception.error_code);
 	wire_put_u32(out, e->sipi_vector);
@@ -185,8 +181,8 @@ static void put_events(struct wire_writer *out, const struct kvm_vcpu_events *e)
 static void get_events(struct wire_reader *in, struct kvm_vcpu_events *e)
 {
 	*e = (struct kvm_vcpu_events){ 0 };
-#define GET(name) e->name = wire_get_u8(in);
-	EVENT_BYTES(GET)
+#define GET(name) e->name = wire_get_u8(in)
+	EVENT_BYTES(GET);
 #undef GET
 	e->exception.error_code = wire_get_u32(in);
 	e->sipi_vector = wire_get_u32(in);
