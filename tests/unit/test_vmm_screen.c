@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmm/screen.c: which screen is attached, pictures of it, and an agent that announces without end. */
+/*
+ * test_vmm_screen.c - which screen is attached, pictures of it, an agent that announces without end, and
+ * where a copy of the guest has its screen.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -309,6 +312,169 @@ static void test_end_while_pictures_are_taken(void **state)
 	assert_int_equal(screen_create(&bed->vm, &bed->screen), 0);
 }
 
+/* --- state ----------------------------------------------------------------------------------- */
+
+static struct wire_writer save(struct bed *bed)
+{
+	struct wire_writer out = WIRE_WRITER_INIT;
+
+	screen_save(bed->screen, &out);
+	assert_false(out.failed);
+	return out;
+}
+
+/* A screen as new takes up what is in [data, data+size). */
+static int restore(struct bed *bed, const void *data, size_t size)
+{
+	struct wire_reader in = wire_reader_over(data, size);
+	struct error err = { 0 };
+
+	screen_destroy(bed->screen);
+	assert_int_equal(screen_create(&bed->vm, &bed->screen), 0);
+	machine.reached = 0;
+	int ret = screen_restore(bed->screen, &in, &err);
+	assert_int_equal(ret, err.code);
+	return ret;
+}
+
+static void test_copy(void **state)
+{
+	struct bed *bed = *state;
+	char hash[sizeof(shots.hash)];
+	unsigned width, height;
+
+	attach(bed, 32);
+	shoot(bed);
+	wait_for_shots(bed, 1);
+	memcpy(hash, shots.hash, sizeof(hash));
+	struct wire_writer saved = save(bed);
+	assert_int_equal(restore(bed, saved.data, saved.size), 0);
+	assert_int_equal(machine.reached, 1);
+	assert_int_equal(machine.requests, 1); /* nobody was asked again */
+	assert_true(screen_size(bed->screen, &width, &height));
+	assert_int_equal(width, WIDTH);
+	assert_int_equal(height, HEIGHT);
+	shots.hash[0] = '\0';
+	shoot(bed);
+	wait_for_shots(bed, 2);
+	assert_string_equal(shots.hash, hash);
+	struct wire_writer again = save(bed);
+	assert_int_equal(again.size, saved.size);
+	assert_memory_equal(again.data, saved.data, saved.size);
+	wire_writer_finish(&again);
+	wire_writer_finish(&saved);
+}
+
+static void test_copy_without_a_screen(void **state)
+{
+	struct bed *bed = *state;
+	unsigned width, height;
+	struct wire_writer saved = save(bed);
+
+	assert_int_equal(restore(bed, saved.data, saved.size), 0);
+	assert_false(screen_size(bed->screen, &width, &height));
+	assert_int_equal(machine.reached, 0);
+	wire_writer_finish(&saved);
+}
+
+/* What is saved is the screen that pictures were last taken of, whoever still reads the one before. */
+static void test_copy_after_a_change(void **state)
+{
+	struct bed *bed = *state;
+	char hash[sizeof(shots.hash)];
+
+	attach(bed, 32);
+	shoot(bed);
+	wait_for_shots(bed, 1);
+	memcpy(hash, shots.hash, sizeof(hash));
+	attach(bed, 16);
+	shoot(bed);
+	attach(bed, 32);
+	struct wire_writer saved = save(bed);
+	wait_for_shots(bed, 2);
+	assert_int_equal(restore(bed, saved.data, saved.size), 0);
+	shoot(bed);
+	wait_for_shots(bed, 3);
+	assert_string_equal(shots.hash, hash);
+	wire_writer_finish(&saved);
+}
+
+static void put_list(struct wire_writer *out, uint32_t width, uint32_t height,
+                     const uint64_t *pages, size_t count)
+{
+	wire_put_u32(out, width);
+	wire_put_u32(out, height);
+	wire_put_blob(out, pages, count * sizeof(pages[0]));
+}
+
+/* A screen that can't be isn't attached, and the guest runs without: its pixels are its own affair. */
+static void test_screens_that_lie(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t width, height;
+		uint64_t pages[PAGES + 1];
+		size_t count;
+		bool attached;
+	} rows[] = {
+		{ "as it is", WIDTH, HEIGHT, { 16, 17, 18, 19, 20 }, PAGES, true },
+		{ "none", 0, 0, { 0 }, 0, false },
+		{ "none, with pages", 0, HEIGHT, { 16, 17, 18, 19, 20 }, PAGES, false },
+		{ "wider", WIDTH + 1, HEIGHT, { 16, 17, 18, 19, 20 }, PAGES, false },
+		{ "higher than all", WIDTH, UINT32_MAX, { 16, 17, 18, 19, 20 }, PAGES, false },
+		{ "no pages", WIDTH, HEIGHT, { 0 }, 0, false },
+		{ "a page too few", WIDTH, HEIGHT, { 16, 17, 18, 19 }, PAGES - 1, false },
+		{ "a page too many", WIDTH, HEIGHT, { 16, 17, 18, 19, 20, 21 }, PAGES + 1, false },
+		{ "a page twice", WIDTH, HEIGHT, { 16, 17, 18, 18, 20 }, PAGES, false },
+		{ "a page outside", WIDTH, HEIGHT, { 16, 17, 18, 19, 1 << 20 }, PAGES, false },
+		{ "a page beyond", WIDTH, HEIGHT, { 16, 17, 18, 19, UINT64_MAX }, PAGES, false },
+		{ "no header there", WIDTH, HEIGHT, { 17, 16, 18, 19, 20 }, PAGES, false },
+	};
+	struct bed *bed = *state;
+	unsigned width, height;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct wire_writer lie = WIRE_WRITER_INIT;
+
+		put_list(&lie, rows[i].width, rows[i].height, rows[i].pages, rows[i].count);
+		assert_row(rows[i].name, restore(bed, lie.data, lie.size) == 0);
+		assert_row(rows[i].name,
+		           screen_size(bed->screen, &width, &height) == rows[i].attached);
+		assert_row(rows[i].name, machine.reached == rows[i].attached);
+		wire_writer_finish(&lie);
+	}
+}
+
+static void test_states_that_are_none(void **state)
+{
+	struct bed *bed = *state;
+	struct wire_writer out = WIRE_WRITER_INIT;
+
+	attach(bed, 16);
+	struct wire_writer saved = save(bed);
+	wire_put_bytes(&out, saved.data, saved.size);
+	wire_put_u8(&out, 0);
+	for (size_t size = 0; size <= out.size; size++)
+		assert_int_equal(restore(bed, out.data, size), size == saved.size ? 0 : -EINVAL);
+	wire_writer_finish(&saved);
+	wire_writer_finish(&out);
+
+	/* A list longer than any screen's, all of it there. */
+	uint64_t *pages = calloc(PROTO_DISPLAY_PAGES_MAX + 1, sizeof(*pages));
+	assert_non_null(pages);
+	put_list(&out, WIDTH, HEIGHT, pages, PROTO_DISPLAY_PAGES_MAX + 1);
+	assert_int_equal(restore(bed, out.data, out.size), -EINVAL);
+	wire_writer_finish(&out);
+	/* A part of an entry. */
+	wire_put_u32(&out, WIDTH);
+	wire_put_u32(&out, HEIGHT);
+	wire_put_blob(&out, pages, 39);
+	assert_int_equal(restore(bed, out.data, out.size), 0);
+	assert_int_equal(machine.reached, 0);
+	wire_writer_finish(&out);
+	free(pages);
+}
+
 int main(void)
 {
 #define SCREEN_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
@@ -320,6 +486,11 @@ int main(void)
 		SCREEN_TEST(test_announcements_while_pictures_are_taken),
 		SCREEN_TEST(test_too_many_shots),
 		SCREEN_TEST(test_end_while_pictures_are_taken),
+		SCREEN_TEST(test_copy),
+		SCREEN_TEST(test_copy_without_a_screen),
+		SCREEN_TEST(test_copy_after_a_change),
+		SCREEN_TEST(test_screens_that_lie),
+		SCREEN_TEST(test_states_that_are_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -404,6 +404,126 @@ static void test_turn_is_bounded(void **state)
 	assert_int_equal(bed->serial.drained, 1001);
 }
 
+/* --- state --- */
+
+#define STATE_BYTES 8
+
+static void save(const struct bed *bed, uint8_t out[STATE_BYTES])
+{
+	struct wire_writer writer = WIRE_WRITER_INIT;
+
+	serial_save(&bed->serial, &writer);
+	assert_false(writer.failed);
+	assert_int_equal(writer.size, STATE_BYTES);
+	memcpy(out, writer.data, STATE_BYTES);
+	wire_writer_finish(&writer);
+}
+
+static int restore(struct bed *bed, const void *data, size_t size)
+{
+	struct wire_reader in = wire_reader_over(data, size);
+
+	return serial_restore(&bed->serial, &in, &bed->err);
+}
+
+/* A device as new, as a copy's is. */
+static void start_copy(struct bed *bed)
+{
+	serial_finish(&bed->serial);
+	unlink(bed->path);
+	fake_kvm_edges(&bed->irq);
+	irq_line_clear(&bed->irq);
+	start(bed);
+}
+
+static void test_copy(void **state)
+{
+	struct bed *bed = *state;
+	uint8_t saved[STATE_BYTES], again[STATE_BYTES];
+
+	start(bed);
+	set(bed, LCR, LCR_DLAB | 3);
+	set(bed, THR, 0x0c);
+	set(bed, IER, 0x01);
+	set(bed, LCR, 3);
+	set(bed, IER, 5);
+	set(bed, FCR, 1);
+	set(bed, MCR, MCR_LOOP | 3);
+	set(bed, SCR, 0x77);
+	save(bed, saved);
+	start_copy(bed);
+	assert_int_equal(restore(bed, saved, sizeof(saved)), 0);
+	save(bed, again);
+	assert_memory_equal(again, saved, sizeof(saved));
+	assert_int_equal(get(bed, LCR), 3);
+	assert_int_equal(get(bed, IER), 5);
+	assert_int_equal(get(bed, MCR), MCR_LOOP | 3);
+	assert_int_equal(get(bed, MSR), 0x30);
+	assert_int_equal(get(bed, SCR), 0x77);
+	assert_int_equal(get(bed, IIR), 0xc0 | IIR_NONE);
+	set(bed, LCR, LCR_DLAB);
+	assert_int_equal(get(bed, THR), 0x0c);
+	assert_int_equal(get(bed, IER), 0x01);
+	/* What the original has printed is not printed again. */
+	assert_int_equal(bed->serial.written, 0);
+	assert_file(bed, "");
+}
+
+/* The interrupt that the guest hasn't taken is sent again, if it wants one. */
+static void test_copy_with_an_interrupt_pending(void **state)
+{
+	static const struct {
+		const char *name;
+		bool enabled, taken;
+		unsigned edges;
+	} rows[] = {
+		{ "wanted", true, false, 1 },
+		{ "taken already", true, true, 0 },
+		{ "not wanted", false, false, 0 },
+	};
+	struct bed *bed = *state;
+	uint8_t saved[STATE_BYTES];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		start_copy(bed);
+		set(bed, IER, rows[i].enabled ? IER_THRI : 0);
+		print(bed, "x");
+		if (rows[i].taken)
+			get(bed, IIR);
+		save(bed, saved);
+		start_copy(bed);
+		assert_int_equal(restore(bed, saved, sizeof(saved)), 0);
+		assert_row(rows[i].name, fake_kvm_edges(&bed->irq) == rows[i].edges);
+		assert_row(rows[i].name, atomic_load(&bed->irq.asserted) == (rows[i].edges > 0));
+		assert_row(rows[i].name, get(bed, IIR) == (rows[i].edges ? IIR_THRI : IIR_NONE));
+		/* Pending all the same, for when it is enabled. */
+		if (!rows[i].enabled) {
+			set(bed, IER, IER_THRI);
+			assert_int_equal(get(bed, IIR), IIR_THRI);
+		}
+	}
+}
+
+static void test_states_that_lie(void **state)
+{
+	struct bed *bed = *state;
+	uint8_t lie[STATE_BYTES + 1];
+
+	start(bed);
+	memset(lie, 0xff, sizeof(lie));
+	for (size_t size = 0; size <= sizeof(lie); size++)
+		assert_int_equal(restore(bed, lie, size), size == STATE_BYTES ? 0 : -EINVAL);
+	start_copy(bed);
+	assert_int_equal(restore(bed, lie, STATE_BYTES), 0);
+	set(bed, LCR, 0);
+	assert_int_equal(get(bed, IER), 0x0f);
+	assert_int_equal(get(bed, MCR), 0x1f);
+	set(bed, MCR, 0);
+	print(bed, "x");
+	fake_kvm_rounds(bed->loop, 2);
+	assert_file(bed, "x");
+}
+
 static void test_finish_of_nothing(void **state)
 {
 	struct serial serial = { 0 };
@@ -428,6 +548,9 @@ int main(void)
 		SERIAL_TEST(test_pipe),
 		SERIAL_TEST(test_tail),
 		SERIAL_TEST(test_turn_is_bounded),
+		SERIAL_TEST(test_copy),
+		SERIAL_TEST(test_copy_with_an_interrupt_pending),
+		SERIAL_TEST(test_states_that_lie),
 		cmocka_unit_test(test_finish_of_nothing),
 	};
 
