@@ -11,6 +11,7 @@
 #define DEFAULT_MEMORY ((uint64_t)1 << 30)
 #define TTL_MAX_S ((uint64_t)365 * 24 * 3600)
 #define CID_MAX 0xfffffffeull
+#define NAME_MAX_BYTES 63
 
 enum {
 	OPT_KERNEL = 256,
@@ -224,6 +225,20 @@ static int check_page(const char *url, struct error *err)
 	return 0;
 }
 
+/* It is told in JSON, and kept in snapshots (snapshot/config.h). */
+static int check_name(const char *name, struct error *err)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < length; i++)
+		if (name[i] < ' ' || name[i] > '~')
+			length = 0;
+	if (length == 0 || length > NAME_MAX_BYTES)
+		return error_set(err, -EINVAL, "--name must be 1 to %d printable ASCII characters",
+		                 NAME_MAX_BYTES);
+	return 0;
+}
+
 /* Options that are a word or a flag; numbers and sizes are parsed apart. True: it was one. */
 static bool take_plain(int option, const char *value, struct vm_config *c)
 {
@@ -251,9 +266,6 @@ static bool take_plain(int option, const char *value, struct vm_config *c)
 		return true;
 	case OPT_REPORT:
 		c->report = value;
-		return true;
-	case OPT_NAME:
-		c->name = value;
 		return true;
 	case OPT_GUEST_ROOT:
 		c->guest_root = true;
@@ -299,6 +311,9 @@ static int take_parsed(int option, char *value, struct vm_config *c, struct erro
 	case OPT_PAGE:
 		c->page = value;
 		return check_page(value, err);
+	case OPT_NAME:
+		c->name = value;
+		return check_name(value, err);
 	case OPT_CPUS:
 		ret = parse_number("cpus", value, 1, ARCH_CPUS_MAX, &number, err);
 		c->cpus = (unsigned)number;

@@ -224,6 +224,9 @@ static void test_memory(void **state)
 	"--page must be a URL without blanks, quotes or non-ASCII characters (percent-encode "     \
 	"them)"
 
+#define NAME "--name must be 1 to 63 printable ASCII characters"
+#define OF_63_BYTES "012345678901234567890123456789012345678901234567890123456789012"
+
 static void test_mistakes(void **state)
 {
 	static const struct {
@@ -264,6 +267,11 @@ static void test_mistakes(void **state)
 		{ "--size ~640x480", SIZE "' 640x480'" },
 		{ "--size 640x~480", SIZE "'640x 480'" },
 		{ "--size +640x+480", SIZE "'+640x+480'" },
+		{ "--name ^", NAME },
+		{ "--name " OF_63_BYTES "x", NAME },
+		{ "--name a\tb", NAME },
+		{ "--name a\x7f", NAME },
+		{ "--name \xc3\xa9", NAME },
 		{ "--page a~b", PAGE },
 		{ "--page a\"b", PAGE },
 		{ "--page a\tb", PAGE },
@@ -353,6 +361,133 @@ static void test_net(void **state)
 	assert_memory_not_equal(other.net.mac, c.net.mac, sizeof(mac));
 }
 
+static void test_name(void **state)
+{
+	enum options_mode mode;
+	struct vm_config c;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse("--kernel k --name " OF_63_BYTES, &c, &mode, &err), 0);
+	assert_string_equal(c.name, OF_63_BYTES);
+	assert_int_equal(parse("--kernel k --name a~~b!", &c, &mode, &err), 0);
+	assert_string_equal(c.name, "a  b!");
+}
+
+/* --- restoring ------------------------------------------------------------------------------- */
+
+static void test_restore(void **state)
+{
+	enum options_mode mode = OPTIONS_PROBE;
+	struct vm_config c;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse("--restore s", &c, &mode, &err), 0);
+	assert_int_equal(mode, OPTIONS_RUN);
+	assert_string_equal(c.restore, "s");
+	assert_null(c.kernel);
+	assert_int_equal(c.restore_config.mode, RESTORE_AUTO);
+	assert_null(c.restore_config.templates);
+	assert_null(c.restore_config.touch);
+	assert_null(c.restore_config.record);
+
+	assert_int_equal(parse("--restore s --restore-mode lazy --templates t --touch o "
+	                       "--record-touch p --image r --control c --vsock v --console o "
+	                       "--report q --name n --ttl 60 --paused --net stream:/s "
+	                       "--mac 02:00:00:00:00:01 --net-rate 1M",
+	                       &c, &mode, &err),
+	                 0);
+	assert_int_equal(c.restore_config.mode, RESTORE_LAZY);
+	assert_string_equal(c.restore_config.templates, "t");
+	assert_string_equal(c.restore_config.touch, "o");
+	assert_string_equal(c.restore_config.record, "p");
+	assert_string_equal(c.image, "r");
+	assert_string_equal(c.name, "n");
+	assert_string_equal(c.net.target, "/s");
+	assert_int_equal(c.net.mac[5], 1);
+	assert_int_equal(c.net.rate_bytes, 1 << 20);
+	assert_true(c.paused);
+	/* What its card is together is known when the file has been read. */
+	assert_int_equal(parse("--restore s --mac 02:00:00:00:00:01", &c, &mode, &err), 0);
+	assert_int_equal(parse("--kernel k", &c, &mode, &err), 0);
+	assert_null(c.restore);
+}
+
+static void test_restore_modes(void **state)
+{
+	static const struct {
+		const char *name;
+		enum restore_mode mode; /* RESTORE_AUTO: there is no such */
+	} rows[] = {
+		{ "template", RESTORE_TEMPLATE }, { "lazy", RESTORE_LAZY },
+		{ "eager", RESTORE_EAGER },       { "auto", RESTORE_AUTO },
+		{ "Lazy", RESTORE_AUTO },         { "^", RESTORE_AUTO },
+		{ "lazy~", RESTORE_AUTO },
+	};
+	char line[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum options_mode mode;
+		struct vm_config c;
+		struct error err;
+
+		snprintf(line, sizeof(line), "--restore s --restore-mode %s", rows[i].name);
+		if (rows[i].mode != RESTORE_AUTO) {
+			assert_row(rows[i].name, parse(line, &c, &mode, &err) == 0);
+			assert_row(rows[i].name, c.restore_config.mode == rows[i].mode);
+			continue;
+		}
+		assert_row(rows[i].name, parse(line, &c, &mode, &err) == -EINVAL);
+		assert_row(rows[i].name,
+		           strstr(err.msg, "--restore-mode must be template, lazy or eager"));
+	}
+}
+
+/* The file says what the guest is; only with it does it matter how memory is had. */
+static void test_restore_excludes(void **state)
+{
+	static const struct {
+		const char *line, *message;
+	} rows[] = {
+#define HAS_IT " goes not with --restore: the snapshot has it"
+#define ONLY "--restore-mode, --templates, --touch and --record-touch go only with --restore"
+		{ "--restore s --kernel k", "--kernel" HAS_IT },
+		{ "--kernel k --restore s", "--kernel" HAS_IT },
+		{ "--kernel=k --restore s", "--kernel=k" HAS_IT },
+		{ "--restore s --initramfs i", "--initramfs" HAS_IT },
+		{ "--restore s --disk d,ro", "--disk" HAS_IT },
+		{ "--restore s --append a", "--append" HAS_IT },
+		{ "--restore s --page http://h/", "--page" HAS_IT },
+		{ "--restore s --memory 1G", "--memory" HAS_IT },
+		{ "--restore s --memory=1G", "--memory=1G" HAS_IT },
+		{ "--restore s --cpus 1", "--cpus" HAS_IT },
+		{ "--restore s --size 640x480", "--size" HAS_IT },
+		{ "--restore s --cid 3", "--cid" HAS_IT },
+		{ "--restore s --guest-root", "--guest-root" HAS_IT },
+		{ "--restore s --no-page-reporting", "--no-page-reporting" HAS_IT },
+		{ "--restore s --ring3", "--ring3" HAS_IT },
+		/* The first is named. */
+		{ "--restore s --name n --ring3 --cpus 2", "--ring3" HAS_IT },
+		{ "--kernel k --restore-mode lazy", ONLY },
+		{ "--kernel k --templates t", ONLY },
+		{ "--kernel k --touch t", ONLY },
+		{ "--kernel k --record-touch t", ONLY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum options_mode mode;
+		struct vm_config c;
+		struct error err;
+
+		int ret = parse(rows[i].line, &c, &mode, &err);
+		if (ret != -EINVAL || strcmp(err.msg, rows[i].message) != 0)
+			fail_msg("row '%s': %d '%s'", rows[i].line, ret, err.msg);
+	}
+}
+
 static void test_help_names_all(void **state)
 {
 	static const char *const names[] = {
@@ -369,7 +504,9 @@ static void test_help_names_all(void **state)
 		"--version",    "--no-page-reporting",
 		"--net ",       "--mac ",
 		"--net-rate ",  "--inspect ",
-		"--verify ",
+		"--verify ",    "--restore ",
+		"--templates ", "--restore-mode ",
+		"--touch ",     "--record-touch ",
 	};
 	cleanup_free char *text = NULL;
 	size_t size;
@@ -390,6 +527,8 @@ int main(void)
 		cmocka_unit_test(test_modes),          cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_disks),          cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_help_names_all), cmocka_unit_test(test_net),
+		cmocka_unit_test(test_name),           cmocka_unit_test(test_restore),
+		cmocka_unit_test(test_restore_modes),  cmocka_unit_test(test_restore_excludes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
