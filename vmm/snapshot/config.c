@@ -31,7 +31,7 @@ uint64_t image_identity(const void *data, uint64_t size)
 		return XXH3_64bits_withSeed(bytes, size, hash);
 	/* The first and the last are the beginning and the end. */
 	for (uint64_t i = 0; i < SAMPLES; i++)
-		hash = XXH3_64bits_withSeed(bytes + (size - SAMPLE_SIZE) / (SAMPLES - 1) * i,
+		hash = XXH3_64bits_withSeed(bytes + (size - SAMPLE_SIZE) * i / (SAMPLES - 1),
 		                            SAMPLE_SIZE, hash);
 	return hash;
 }
