@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 
 struct fake_kvm fake_kvm;
+bool (*fake_kvm_more)(int fd, unsigned long request, void *arg, int *out_ret);
 
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
@@ -48,6 +49,9 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	void *arg = va_arg(args, void *);
 	va_end(args);
+	int ret;
+	if (fake_kvm_more && fake_kvm_more(fd, request, arg, &ret))
+		return ret;
 	if (fd != FAKE_VM_FD)
 		return __real_ioctl(fd, request, arg);
 	if (request == fake_kvm.refused) {

@@ -9,6 +9,7 @@
 #define CLOCHE_TESTS_UNIT_VMM_FAKE_KVM_H
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/loop.h"
@@ -27,6 +28,12 @@ struct fake_kvm {
 };
 
 extern struct fake_kvm fake_kvm;
+
+/*
+ * Asked before all else, if it is set (vmm_fake_vcpu.h). True: *out_ret is what ioctl returns, and errno
+ * is set if that is -1.
+ */
+extern bool (*fake_kvm_more)(int fd, unsigned long request, void *arg, int *out_ret);
 
 /* Forgets all. */
 void fake_kvm_reset(void);

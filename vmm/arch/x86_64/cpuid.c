@@ -182,6 +182,7 @@ static int load_seen(int kvm_fd, int vcpu_fd, struct cpuid_table *out_table, str
 		return ret;
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, &out_table->header))
 		return error_set(err, -errno, "KVM_SET_CPUID2: %s", strerror(errno));
+	out_table->header.nent = CPUID_ENTRIES_MAX;
 	if (ioctl(vcpu_fd, KVM_GET_CPUID2, &out_table->header))
 		return error_set(err, -errno, "KVM_GET_CPUID2: %s", strerror(errno));
 	return 0;
