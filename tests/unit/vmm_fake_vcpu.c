@@ -198,8 +198,8 @@ static bool answer(int fd, unsigned long request, void *arg, int *out_ret)
 
 	if (!clock && !vcpu && fd != FAKE_KVM_FD)
 		return false;
-	assert_true(fake_host.call_count < FAKE_CALLS_MAX);
-	fake_host.calls[fake_host.call_count++] = request;
+	if (fake_host.call_count < FAKE_CALLS_MAX)
+		fake_host.calls[fake_host.call_count++] = request;
 	if (request == fake_host.refused)
 		*out_ret = refuse(EINVAL);
 	else if (vcpu)

@@ -53,7 +53,7 @@ struct fake_host {
 	bool no_scaling;               /* of the TSC */
 	uint64_t clock;
 	unsigned long refused; /* the request that fails with EINVAL; 0: none */
-	/* What was set and read, in order; KVM_SET_MSRS: once for each. */
+	/* What was set and read, in order, as much as there is room for. */
 	unsigned long calls[FAKE_CALLS_MAX];
 	unsigned call_count;
 	uint32_t set_msrs[FAKE_MSRS_MAX]; /* in order */
