@@ -125,6 +125,11 @@ unit_test_vmm_sections_SRC := vmm/snapshot/sections.c
 unit_test_vmm_sections_LIBS := -lxxhash
 unit_test_vmm_config_SRC := vmm/snapshot/config.c vmm/snapshot/sections.c
 unit_test_vmm_config_LIBS := -lxxhash
+unit_test_vmm_state_SRC := $(addprefix vmm/snapshot/,state.c pause.c sections.c config.c) vmm/serial.c \
+                           vmm/screen.c vmm/screen_pages.c $(addprefix $(ARCH)/,ioapic.c cpu_state.c \
+                           msrs.c cpuid.c) tests/unit/vmm_fake_vcpu.c $(VIRTIO_DEVICES) $(DISPLAY_SRC)
+unit_test_vmm_state_LIBS := $(DISPLAY_LIBS)
+unit_test_vmm_state_WRAP := ioctl
 unit_test_vmm_serial_SRC := vmm/serial.c vmm/irq.c tests/unit/vmm_fake_kvm.c
 unit_test_vmm_serial_WRAP := ioctl write
 unit_test_vmm_options_SRC := vmm/options.c vmm/options_net.c vmm/snapshot/restore_mode.c
