@@ -308,6 +308,7 @@ int process_capture_all(char *const argv[], const struct capture *capture, int *
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to, by way of the struct. */
 int process_capture(char *const argv[], uint64_t timeout_ms, char *out_text, size_t size,
                     int *out_status, struct error *err)
 {

@@ -33,6 +33,7 @@ def use_folder(path):
     global RUNTIME  # pylint: disable=global-statement
     RUNTIME = path
     os.environ["XDG_RUNTIME_DIR"] = path
+    os.environ["XDG_CACHE_HOME"] = os.path.join(path, "cache")
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 
+import copies
 import programs
 import streams
 from harness import TESTS, Runner, wait_until
@@ -30,6 +31,9 @@ import test_smp  # noqa: F401 pylint: disable=unused-import
 import test_balloon  # noqa: F401 pylint: disable=unused-import
 import test_net  # noqa: F401 pylint: disable=unused-import
 import test_ends  # noqa: F401 pylint: disable=unused-import
+import test_snapshot  # noqa: F401 pylint: disable=unused-import
+import test_fork  # noqa: F401 pylint: disable=unused-import
+import test_bake  # noqa: F401 pylint: disable=unused-import
 
 
 def chosen(names):
@@ -66,6 +70,7 @@ def shared_guests(web):
 def run_all(cases, folder):
     programs.use_folder(folder)
     web = Web(os.path.join(folder, "web.sock"))
+    copies.use_web(web)
     guests = shared_guests(web)
     runner = Runner(os.environ.get("TESTBED_OUT"), guests)
     for name, guest in guests.items():

@@ -432,7 +432,7 @@ static void test_held_requests_change(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char name[16];
 
-		snprintf(name, sizeof(name), "op %u", rows[i].op);
+		snprintf(name, sizeof(name), "op %u", (unsigned)rows[i].op);
 		start_copy(bed, true);
 		send_from(bed, GUEST_PORT + 1, OTHER_PORT, VSOCK_OP_REQUEST);
 		send_from(bed, GUEST_PORT, OTHER_PORT, VSOCK_OP_REQUEST);
