@@ -151,7 +151,7 @@ include tests/tests.mk
 # What is measured is C, tests/bench/run.py takes the times and lists the benchmarks.
 
 BENCH ?= $(B)/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest ring cycles)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest ring cycles touched)
 
 .PHONY: bench
 bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
@@ -187,7 +187,8 @@ $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
 		-fno-pie -nostdlib -static -Wl,-Ttext=0x200000 -Wl,--build-id=none -o $@ $<
 
 # On the runtime of the native-bed tests' guest.
-$(BENCH)/bin/cycles: tests/native/guest/guest.ld $(B)/obj/tests/bench/cycles.o \
+$(addprefix $(BENCH)/bin/,cycles touched): $(BENCH)/bin/%: tests/native/guest/guest.ld \
+                     $(B)/obj/tests/bench/%.o \
                      $(patsubst %,$(B)/obj/tests/native/guest/%.o,start runtime virtio)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -221,7 +221,7 @@ HOSTILE_GUEST_SRC := main.c driver.c serve.c stream.c rings.c queues.c races.c t
 HOSTILE_GUEST_OBJ := $(HOSTILE_GUEST_SRC:%.c=$(B)/obj/tests/hostile/guest/%.o) \
                      $(patsubst %,$(B)/obj/tests/native/guest/%.o,start runtime)
 
-$(B)/obj/tests/bench/cycles.o: tests/bench/cycles.c
+$(addprefix $(B)/obj/tests/bench/,cycles.o touched.o): $(B)/obj/tests/bench/%.o: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(NATIVE_GUEST_CFLAGS) -c -o $@ $<

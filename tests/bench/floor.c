@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * floor.c - the least that KVM asks for before a guest's first exit: the yardstick of
- * start.vs_floor. A VM, split irqchip, one memory slot over a private mapping of a template, one
+ * start.vs_floor, and of copies. A VM, split irqchip, one memory slot over a private mapping of a template, one
  * vCPU with its state set, KVM_RUN. No options, no devices, no threads, no files.
  *
  *	floor prepare FD SIZE	writes the template: tables and code for a guest in ring 3
@@ -9,6 +9,9 @@
  *	floor read FD SIZE	\
  *	floor write FD SIZE	 | times exits instead, for exit.cost: ns a line for each ROUND of them, "khz N"
  *	floor notify FD SIZE	/
+ *	floor fork MIB SIZE	is copied by fork(2), of SIZE bytes on huge pages MIB were written to: for
+ *				each line of its input, "FORK_NS EXIT_NS KIB", the call's time, that from
+ *				it to the first exit of a new VM in the child, the child's private memory
  *
  * FD is an open memfd, SIZE its bytes. The guest is the one of guest.c, as bytes; to time exits it
  * is a loop over an address without memory, where for notify an eventfd is that nobody reads.
@@ -24,6 +27,8 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 #include "tests/bench/tsc.h"
@@ -53,13 +58,18 @@
 #define ROUNDS 200
 #define ROUND 100
 
-static void prepare(int fd, size_t size)
+static uint8_t *map(int fd, size_t size, int flags)
 {
-	static const uint8_t code[] = { 0xe6, 0x80 }; /* out %al, $0x80 */
-	uint8_t *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
 
 	if (ram == MAP_FAILED)
 		err(1, "mmap");
+	return ram;
+}
+
+static void prepare(uint8_t *ram)
+{
+	static const uint8_t code[] = { 0xe6, 0x80 }; /* out %al, $0x80 */
 	uint64_t *gdt = (uint64_t *)(void *)(ram + GDT);
 	uint64_t *pd = (uint64_t *)(void *)(ram + PD);
 	uint16_t iomap = TSS_SIZE;
@@ -120,7 +130,8 @@ struct machine {
 	uint8_t *ram;
 };
 
-static struct machine create(int fd, size_t size)
+/* A machine over @ram, or over a private mapping of @fd if that is NULL. */
+static struct machine create(int fd, uint8_t *ram, size_t size)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
 	uint64_t opened_ns = clock_now_ns();
@@ -129,9 +140,8 @@ static struct machine create(int fd, size_t size)
 
 	if (vm < 0 || ioctl(vm, KVM_ENABLE_CAP, &split))
 		err(1, "/dev/kvm");
-	void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
-	if (ram == MAP_FAILED)
-		err(1, "mmap");
+	if (!ram)
+		ram = map(fd, size, MAP_PRIVATE | MAP_NORESERVE);
 	struct kvm_userspace_memory_region slot = { .memory_size = size,
 		                                    .userspace_addr = (uintptr_t)ram };
 	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot))
@@ -158,13 +168,87 @@ static void run_to_exit(const struct machine *machine, uint32_t reason)
 
 static void run(int fd, size_t size)
 {
-	struct machine machine = create(fd, size);
+	struct machine machine = create(fd, NULL, size);
 
 	run_to_exit(&machine, KVM_EXIT_IO);
 	uint64_t exit_ns = clock_now_ns();
 	if (machine.state->io.port != 0x80)
 		errx(1, "port %u", machine.state->io.port);
 	printf("%llu %llu\n", (unsigned long long)machine.opened_ns, (unsigned long long)exit_ns);
+}
+
+static unsigned private_kib(void)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "re");
+	char line[128];
+	unsigned kib, total = 0;
+
+	if (!file)
+		err(1, "smaps_rollup");
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Private_Clean: %u", &kib) == 1 ||
+		    sscanf(line, "Private_Dirty: %u", &kib) == 1)
+			total += kib;
+	fclose(file);
+	return total;
+}
+
+/* What the child says of itself. */
+struct child {
+	uint64_t exit_ns;
+	unsigned private_kib;
+};
+
+static void run_child(int out, uint8_t *ram, size_t size)
+{
+	struct machine machine = create(-1, ram, size);
+
+	run_to_exit(&machine, KVM_EXIT_IO);
+	struct child said = { .exit_ns = clock_now_ns() };
+	said.private_kib = private_kib();
+	if (write(out, &said, sizeof(said)) != sizeof(said))
+		err(1, "write");
+	_exit(0);
+}
+
+static void fork_once(uint8_t *ram, size_t size)
+{
+	int ends[2], status;
+	struct child said;
+
+	if (pipe2(ends, O_CLOEXEC))
+		err(1, "pipe");
+	uint64_t begun_ns = clock_now_ns();
+	pid_t pid = fork();
+	if (pid == 0)
+		run_child(ends[1], ram, size);
+	uint64_t forked_ns = clock_now_ns();
+	close(ends[1]);
+	if (pid < 0 || read(ends[0], &said, sizeof(said)) != sizeof(said))
+		errx(1, "no child");
+	close(ends[0]);
+	if (waitpid(pid, &status, 0) != pid || status)
+		errx(1, "the child's status is %d", status);
+	printf("%llu %llu %u\n", (unsigned long long)(forked_ns - begun_ns),
+	       (unsigned long long)(said.exit_ns - begun_ns), said.private_kib);
+	fflush(stdout);
+}
+
+static void fork_rounds(size_t touched, size_t size)
+{
+	const size_t huge = 2u << 20;
+	uint8_t *ram = map(-1, size + huge, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	int c;
+
+	ram += huge - (uintptr_t)ram % huge;
+	if (touched > size || madvise(ram, size, MADV_HUGEPAGE))
+		err(1, "madvise");
+	memset(ram, 1, touched);
+	memset(ram, 0, CODE);
+	prepare(ram);
+	while ((c = getchar()) != EOF)
+		if (c == '\n')
+			fork_once(ram, size);
 }
 
 /* Every @exits exits are a round. */
@@ -185,7 +269,7 @@ static void print_rounds(const struct machine *machine, uint32_t reason, unsigne
 
 static void time_accesses(int fd, size_t size, const uint8_t *code, size_t code_size)
 {
-	struct machine machine = create(fd, size);
+	struct machine machine = create(fd, NULL, size);
 
 	memcpy(machine.ram + CODE, code, code_size);
 	print_rounds(&machine, KVM_EXIT_MMIO, ROUND);
@@ -193,7 +277,7 @@ static void time_accesses(int fd, size_t size, const uint8_t *code, size_t code_
 
 static void time_notifications(int fd, size_t size, const uint8_t *code, size_t code_size)
 {
-	struct machine machine = create(fd, size);
+	struct machine machine = create(fd, NULL, size);
 	struct kvm_ioeventfd notify = { .addr = NOWHERE,
 		                        .len = 4,
 		                        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -232,12 +316,14 @@ static bool time_exits(const char *what, int fd, size_t size)
 int main(int argc, char *argv[])
 {
 	if (argc != 4)
-		errx(2, "usage: floor prepare|run|read|write|notify FD SIZE");
+		errx(2, "usage: floor prepare|run|read|write|notify FD SIZE, floor fork MIB SIZE");
 	int fd = atoi(argv[2]);
 	size_t size = strtoull(argv[3], NULL, 10);
 
 	if (strcmp(argv[1], "prepare") == 0)
-		prepare(fd, size);
+		prepare(map(fd, size, MAP_SHARED));
+	else if (strcmp(argv[1], "fork") == 0)
+		fork_rounds((size_t)fd << 20, size);
 	else if (!time_exits(argv[1], fd, size))
 		run(fd, size);
 	return 0;
