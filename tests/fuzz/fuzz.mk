@@ -40,6 +40,12 @@ fuzz_rng_SRC := vmm/virtio/rng.c $(FUZZ_DRIVER)
 fuzz_rng_WRAP := ioctl clock_gettime
 fuzz_snapshot_SRC := $(SNAPSHOT_FILE) $(addprefix vmm/snapshot/,file_inspect.c config.c info.c)
 fuzz_snapshot_LIBS := $(SNAPSHOT_FILE_LIBS)
+fuzz_state_SRC := $(filter-out vmm/virtio/worker.c $(FUZZ_DRIVER),$(filter vmm/virtio/%,$(VMM_SRC))) \
+                  tests/fuzz/worker.c tests/unit/vmm_fake_vcpu.c vmm/serial.c vmm/screen.c \
+                  vmm/screen_pages.c $(addprefix $(ARCH)/,ioapic.c cpu_state.c msrs.c cpuid.c) \
+                  $(DISPLAY_SRC) $(FUZZ_DRIVER)
+fuzz_state_LIBS := -ldeflate -lxxhash
+fuzz_state_WRAP := ioctl clock_gettime
 fuzz_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) $(FUZZ_DRIVER)
 fuzz_vsock_WRAP := ioctl clock_gettime
 fuzz_wire_SRC :=

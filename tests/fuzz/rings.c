@@ -99,6 +99,7 @@ static void publish(struct rings *rings, unsigned index, uint16_t head)
 
 	avail[2 + avail[1] % size] = head;
 	avail[1]++;
+	rings->ring[index].published++;
 }
 
 void rings_offer(struct rings *rings, unsigned index, struct input *in)
@@ -166,6 +167,9 @@ void rings_check(struct rings *rings, unsigned index)
 	if (ring->size == 0)
 		return;
 	const uint16_t *words_used = words(rings, index, USED);
+	/* A driver may have given its own ring to the balloon: then it reads as zeros. */
+	if (words(rings, index, AVAIL)[1] != ring->published)
+		rings->tampered = true;
 	const struct used *elements =
 		at(rings, index * RING_STRIDE + USED + 4, ring->size * sizeof(*elements));
 

@@ -20,6 +20,7 @@
 struct ring {
 	uint16_t size;
 	uint16_t next;                 /* descriptor that the next chain begins with */
+	uint16_t published;            /* the index in the avail ring, as it should be */
 	uint16_t seen;                 /* used elements looked at */
 	uint16_t waiting;              /* descriptors of chains that weren't returned */
 	bool offered[RING_SIZE_MAX];   /* by head */

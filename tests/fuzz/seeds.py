@@ -627,6 +627,115 @@ def restore_seeds():
     one("order-wrong-hash", ORDER, 256, touch_order(16, [3, 15]))
 
 
+# --- fuzz_state.c -----------------------------------------------------------------------------
+
+(S_PMEM, S_VSOCK, S_RNG, S_BALLOON, S_BLK, S_NET, S_SERIAL, S_IOAPIC, S_SCREEN, S_VCPU,
+ S_FOREIGN_VCPU) = range(11)
+S_COPY, S_SHUT, S_OPEN = range(3)
+
+
+def queue_state(index, size=16, event=0, indirect=0, active=1, broken=0, at=0):
+    """A queue whose ring lies where rings.c has its ring @index; @at: all of its positions."""
+    base = index * 0x2000
+    return (u16(size) + u64(base) + u64(base + 0x1000) + u64(base + 0x1400)
+            + u8(event, indirect, active, broken) + u16(at) * 3)
+
+
+def virtio_state(device, queues, own=b"", features=0, offered=0, status=15, pending=0):
+    return (u32(device) + u32(status) + u32(0) * 3 + u64(offered) + u64(features | 1 << 32)
+            + u32(pending) + u32(0) + u8(0, len(queues)) + b"".join(queues) + own)
+
+
+def restored(part, state, *steps):
+    return u8(part) + u16(len(state)) + state + b"".join(steps)
+
+
+def poke(where, data):
+    return b"".join(step(POKE) + u24(where + i) + u8(len(data[i:i + 32]) - 1) + data[i:i + 32]
+                    for i in range(0, len(data), 32))
+
+
+def offered_chains(queue, *chains, at=0):
+    """Chains of (address, length, flags), put into memory before the device looks."""
+    base, steps, index = queue * 0x2000, b"", 0
+    ring = b""
+    for descriptors in chains:
+        ring += u16(index)
+        for i, (address, length, flags) in enumerate(descriptors):
+            more = i + 1 < len(descriptors)
+            steps += poke(base + index * 16, struct.pack("<QIHH", address, length, flags | more,
+                                                         index + 1 if more else 0))
+            index += 1
+    return (steps + poke(base + 0x1004 + 2 * at, ring) + poke(base + 0x1002, u16(at + len(chains))))
+
+
+def state_seeds():
+    def host_does(act):
+        return step(HOST) + u8(act)
+
+    turns, again = step(LOOP_STEP) * 3, host_does(S_COPY)
+    buffers = [(0x10000 + 0x100 * i, 0x100, 2) for i in range(4)]
+    rng = virtio_state(4, [queue_state(0)], pending=1)
+    seed("state", "rng", restored(S_RNG, rng, offered_chains(0, buffers[:1], buffers[1:3]), turns,
+                                  again, request(0, writable(0, 16)), start(), again))
+    seed("state", "rng-wrapped", restored(S_RNG, virtio_state(4, [queue_state(0, event=1, at=65535)]),
+                                          poke(0x1002, u16(65535)), turns, again))
+    seed("state", "rng-runs-away", restored(S_RNG, rng, poke(0x1002, u16(99)), turns, again))
+    seed("state", "pmem", restored(S_PMEM, virtio_state(27, [queue_state(0, indirect=1)]),
+                                   offered_chains(0, [(0x10000, 4, 0), (0x10100, 4, 2)]), turns,
+                                   again))
+    vsock = virtio_state(19, [queue_state(i) for i in range(3)],
+                         u64(3) + u32(2) + (u32(80) + u32(5000)) * 2)
+    events = offered_chains(2, [(0x12000, 8, 2)], [(0x12100, 8, 2)])
+    receive = offered_chains(0, *[[buffer] for buffer in buffers])
+    seed("state", "vsock", restored(S_VSOCK, vsock, events, receive, turns, again,
+                                    poke(2 * 0x2000 + 0x1008, u16(0)),
+                                    poke(2 * 0x2000 + 0x1002, u16(3)), step(NOTIFY, 2), turns, again))
+    begin = start(size=4) + rx_buffers()
+    asks = guest_says(V_REQUEST, host_port=80) + guest_says(V_REQUEST, host_port=81)
+    seed("state", "vsock-held", restored(S_VSOCK, vsock, host_does(S_SHUT), begin, asks, again,
+                                         guest_says(V_RST, host_port=80), host_does(S_OPEN), turns,
+                                         again))
+    seed("state", "vsock-owed", restored(S_VSOCK, b"", start(size=4), asks, again, rx_buffers(1)))
+    seed("state", "vsock-other-cid", restored(S_VSOCK, vsock.replace(u64(3) + u32(2), u64(4) + u32(2)),
+                                              turns))
+    seed("state", "vsock-many", restored(S_VSOCK, virtio_state(
+        19, [queue_state(i) for i in range(3)],
+        u64(3) + u32(300) + b"".join(u32(80) + u32(n) for n in range(300))), turns, again))
+    pages = poke(0x10000, b"".join(u32(page) for page in (20, 21, 25)))
+    balloon = virtio_state(5, [queue_state(i) for i in range(4)] + [queue_state(4, active=0)],
+                           u8(1) + u32(7) + u32(3), features=0x22)
+    seed("state", "balloon", restored(S_BALLOON, balloon, pages,
+                                      offered_chains(0, [(0x10000, 12, 0)]),
+                                      offered_chains(2, [(0x10000, 12, 0)]), turns, again))
+    seed("state", "balloon-too-large", restored(S_BALLOON, balloon.replace(u32(7), u32(33)), turns))
+    blk = virtio_state(2, [queue_state(0)], u64(32 << 10) + u8(1, 1, 1), features=1 << 5 | 1 << 9)
+    seed("state", "blk", restored(S_BLK, blk, poke(0x10000, bytes(16)), offered_chains(
+        0, [(0x10000, 16, 0), (0x10100, 512, 2), (0x10400, 1, 2)]), turns, again))
+    net = virtio_state(1, [queue_state(0), queue_state(1)], u8(1) + u16(1) + u16(0), features=1 << 15)
+    seed("state", "net", restored(S_NET, net, receive,
+                                  offered_chains(1, [(0x11000, 12, 0), (0x11100, 60, 0)]), turns,
+                                  again, host_does(S_SHUT), again, host_does(S_OPEN)))
+    seed("state", "not-negotiated", restored(S_RNG, virtio_state(4, [queue_state(0)], status=7), turns))
+    seed("state", "outside", restored(S_RNG, virtio_state(4, [queue_state(200)]), turns))
+    seed("state", "cut", restored(S_RNG, rng[:-1], turns))
+    seed("state", "long", restored(S_RNG, rng + b"x", turns))
+
+    seed("state", "serial", u8(S_SERIAL), u8(2, 3, 0x0b, 0x5a, 1, 0, 1, 1))
+    pins = b"".join(u64(0x30 + pin | (pin % 3 == 0) << 16 | pin << 56) for pin in range(24))
+    seed("state", "ioapic", u8(S_IOAPIC), u8(0x16, 5), pins)
+    listed = b"".join(u64(page) for page in (9, 5, 7, 0x100, 3))
+    seed("state", "screen", u8(S_SCREEN), u32(64), u32(64), u32(len(listed)), listed)
+    seed("state", "no-screen", u8(S_SCREEN), u32(0), u32(0), u32(0))
+    leaves = u32(2) + (u32(0) * 3 + u32(1) * 4) + (u32(7) + u32(0) * 6)
+    msrs = u32(3) + b"".join(u32(msr) + u64(msr) for msr in (0x6e0, 0x10, 0x277))
+    vcpu = (leaves + u32(0) + u64(1) * 18 + bytes(8 * 23) + bytes(20) + u64(0) * 7 + u64(0) * 4
+            + u32(4096) + bytes(4096) + u32(1) + u32(0) + u64(1) + u64(0) * 6 + bytes(1024) + msrs
+            + bytes(16) + u32(0) * 3 + u64(0))
+    seed("state", "vcpu", u8(S_VCPU), vcpu)
+    seed("state", "vcpu-foreign", u8(S_FOREIGN_VCPU), vcpu)
+
+
 # --- fuzz_registers.c -------------------------------------------------------------------------
 
 SERIAL, VMGENID, PVPANIC, POWER, IOAPIC = range(5)
@@ -670,7 +779,8 @@ def registers_seeds():
 def main():
     for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
                  wire_seeds, agent_seeds,
-                 display_seeds, loader_seeds, snapshot_seeds, restore_seeds, registers_seeds):
+                 display_seeds, loader_seeds, snapshot_seeds, restore_seeds, state_seeds,
+                 registers_seeds):
         make()
     there = {os.path.relpath(path, HERE) for path in glob.glob(os.path.join(HERE, "*", "*"))}
     if sys.argv[1:] == ["--check"]:

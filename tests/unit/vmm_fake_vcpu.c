@@ -58,10 +58,10 @@ static int move(void *own, void *arg, size_t size, bool out)
 
 static int set_cpuid(struct fake_vcpu *vcpu, const struct kvm_cpuid2 *table)
 {
-	assert_true(table->nent < CPUID_ENTRIES_MAX);
+	assert_true(table->nent <= CPUID_ENTRIES_MAX);
 	vcpu->cpuid.header = (struct kvm_cpuid2){ .nent = table->nent };
 	memcpy(vcpu->cpuid.entries, table->entries, table->nent * sizeof(table->entries[0]));
-	if (fake_host.added.function)
+	if (fake_host.added.function && table->nent < CPUID_ENTRIES_MAX)
 		vcpu->cpuid.entries[vcpu->cpuid.header.nent++] = fake_host.added;
 	return 0;
 }
@@ -116,8 +116,8 @@ static int set_msrs(struct fake_vcpu *vcpu, const struct kvm_msrs *msrs)
 		if (!msr || msr->refuses)
 			return (int)i;
 		msr->value = msrs->entries[i].data;
-		assert_true(fake_host.set_msr_count < FAKE_MSRS_MAX);
-		fake_host.set_msrs[fake_host.set_msr_count++] = msr->index;
+		if (fake_host.set_msr_count < FAKE_MSRS_MAX)
+			fake_host.set_msrs[fake_host.set_msr_count++] = msr->index;
 	}
 	return (int)msrs->nmsrs;
 }
