@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fuzz_agent.c - vmm/agent.c over lib/wire_conn.c: a guest that speaks for the agent, and a host that
- * asks it for things meanwhile. Every request ends exactly once.
+ * asks it for things meanwhile. Every request ends exactly once. HELLO with an odd upper half makes a
+ * copy of the guest, which is to acknowledge that it is one.
  */
 #include <stdio.h>
 #include <sys/socket.h>
@@ -23,7 +24,8 @@ static struct {
 	struct loop *loop;
 	struct agent *agent;
 	int guest; /* the guest's end, or -1 */
-	unsigned asked, ended, lost;
+	unsigned asked, ended, lost, greeted;
+	bool is_copy; /* that hasn't acknowledged yet */
 } bed;
 
 void fuzz_init(void)
@@ -66,6 +68,21 @@ static void on_lost(void *arg)
 {
 	(void)arg;
 	bed.lost++;
+}
+
+static json_t *on_greeting(void *arg)
+{
+	(void)arg;
+	bed.greeted += bed.is_copy;
+	return bed.is_copy ? json_pack("{s:s}", "verb", "generation") : NULL;
+}
+
+static void on_acknowledged(void *arg)
+{
+	(void)arg;
+	CHECK(bed.greeted > 0);
+	bed.greeted--;
+	bed.is_copy = false;
 }
 
 static void connect_guest(void)
@@ -113,6 +130,7 @@ static void take_step(struct input *in)
 		say(data, size);
 		break;
 	case HELLO:
+		bed.is_copy |= how & 1;
 		snprintf(line, sizeof(line), "{\"event\":\"hello\",\"protocol\":%d}\n",
 		         PROTO_VERSION);
 		say_text(line);
@@ -144,11 +162,15 @@ static void take_step(struct input *in)
 
 void fuzz_one(struct input *in)
 {
-	const struct agent_handlers handlers = { .event = on_event, .lost = on_lost };
+	const struct agent_handlers handlers = { .event = on_event,
+		                                 .lost = on_lost,
+		                                 .greeting = on_greeting,
+		                                 .acknowledged = on_acknowledged };
 
 	fuzz_clock_reset();
 	bed.guest = -1;
-	bed.asked = bed.ended = bed.lost = 0;
+	bed.asked = bed.ended = bed.lost = bed.greeted = 0;
+	bed.is_copy = false;
 	CHECK(loop_create(&bed.loop) == 0);
 	CHECK(agent_create(bed.loop, &handlers, &bed.agent) == 0);
 	for (unsigned i = 0; i < STEPS_MAX && in->size > 0; i++)

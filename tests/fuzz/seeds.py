@@ -415,6 +415,13 @@ def agent_seeds():
     ask = u8(A_REQUEST + 8 * 4, 0)
     seed("agent", "requests", begin, ask * 3,
          u8(A_LISTEN, A_REPLY + 8 * 2, A_REPLY + 8, A_REPLY + 8 * 9, A_REPLY + 8 * 3, A_CLOSE))
+    copy = u8(A_CONNECT, A_HELLO + 8)
+    seed("agent", "copy", copy, ask, u8(A_LISTEN, A_REPLY + 8, A_LISTEN), ask, u8(A_REPLY + 8 * 2))
+    seed("agent", "copy-refuses", copy, ask,
+         agent_says(b'{"id":1,"ok":false,"error":{"code":"failed","message":"no"}}\n'), u8(A_CLOSE),
+         begin, u8(A_REPLY + 8 * 2, A_CLOSE), begin, u8(A_REPLY + 8 * 3), ask)
+    seed("agent", "copy-is-silent", copy, u8(A_TIME + 8 * 21), begin, u8(A_HELLO, A_HELLO),
+         u8(A_REPLY + 8 * 3, A_REPLY + 8 * 5), ask)
     seed("agent", "timeout", begin, u8(A_REQUEST + 8 * 2, 0) * 2, u8(A_TIME + 8 * 16, A_REPLY + 8))
     seed("agent", "two", begin, u8(A_CONNECT), ask, u8(A_CLOSE), begin)
     seed("agent", "old-version", u8(A_CONNECT), agent_says(b'{"event":"hello","protocol":0}\n'))
