@@ -154,18 +154,21 @@ class Original:
             raise ValueError(f"snapshot: {last}")
         return path, reply, last
 
+    def restore_command(self, mode, paths):
+        return [self.tools.bin / "stamp", self.tools.tree / "build/bin/cloche-vmm",
+                "--restore", self.folder / "snapshot", "--restore-mode", mode,
+                "--templates", self.folder / "templates", *self.options(paths)]
+
     @contextlib.contextmanager
     def restored(self, mode):
-        """(ns of the exec, control, paths) of a session from the snapshot; quits it."""
+        """(ns of the exec, control) of a session from the snapshot; quits it."""
         paths = files(self.next_folder())
         process = subprocess.Popen(
-            [self.tools.bin / "stamp", self.tools.tree / "build/bin/cloche-vmm",
-             "--restore", self.folder / "snapshot", "--restore-mode", mode,
-             "--templates", self.folder / "templates", *self.options(paths)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.restore_command(mode, paths), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
         try:
             control = Control(paths["control"])
-            yield int(process.stdout.readline()), control, paths
+            yield int(process.stdout.readline()), control
             control.call("quit")
             control.close()
             process.wait(LIMIT_S)
@@ -249,24 +252,27 @@ def floor_fork(tools):
 # --- restores -------------------------------------------------------------------------------
 
 
-def first_exit_ms(guest, mode):
-    with guest.restored(mode) as (exec_ns, control, paths):
-        wait_for(lambda: "first_exit_ms" in control.call("status")["stages"], "a first exit")
-    return (read_report(pathlib.Path(paths["report"]))["first_exit_ns"] - exec_ns) / NS_PER_MS
-
-
 @contextlib.contextmanager
-def saved(tools):
-    """The guest's file and no guest: one processor less is busy."""
-    with original(tools) as guest:
+def saved(tools, *words):
+    """The guest's file, and no guest: one processor less is busy."""
+    with original(tools, *words) as guest:
         guest.save()
         guest.control.call("quit")
         guest.process.wait(LIMIT_S)
         yield guest
 
 
+def first_exit_ms(guest, mode):
+    """Of one that ends by itself; nobody asks it anything meanwhile."""
+    paths = files(guest.next_folder())
+    out = subprocess.run(guest.restore_command(mode, paths), check=True, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
+    report = read_report(pathlib.Path(paths["report"]))
+    return (report["first_exit_ns"] - int(out)) / NS_PER_MS
+
+
 def restore(tools, mode):
-    with saved(tools) as guest, floor_template(tools) as fd:
+    with saved(tools, "then=leave") as guest, floor_template(tools) as fd:
         first_exit_ms(guest, mode)  # both once: the page cache, and the template is made
         floor_restore(tools, fd)
         pairs = [(first_exit_ms(guest, mode), floor_restore(tools, fd)) for _ in range(COPIES)]
@@ -283,7 +289,7 @@ def restore_lazy(tools):
 
 def loaded_ms(guest, mode):
     """From exec until all of its memory is there."""
-    with guest.restored(mode) as (exec_ns, control, _):
+    with guest.restored(mode) as (exec_ns, control):
         control.call("wait", **{"for": "loaded", "timeout_ms": LIMIT_S * 1000})
         return (time.monotonic_ns() - exec_ns) / NS_PER_MS
 
