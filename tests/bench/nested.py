@@ -18,14 +18,15 @@ import tempfile
 import nested_boot
 import nested_disk
 import nested_net
+import nested_snapshot
 import nested_vsock
 from guests import ClocheGuest, GuestFailed, QemuGuest
 
-MODULES = [nested_boot, nested_disk, nested_net, nested_vsock]
+MODULES = [nested_boot, nested_disk, nested_net, nested_snapshot, nested_vsock]
 MIB = 1 << 20
 FIRST_CID = 1000
 GUESTS_LOST_MAX = 3
-SIDES = ("cloche", "QEMU")
+SIDES = ("cloche", "yardstick")
 
 
 class Bench:
@@ -38,7 +39,7 @@ class Bench:
         return name in self.samples
 
     def note(self, name, side, value):
-        """Keeps a sample, side 0 being cloche and 1 QEMU, if the benchmark is wanted at all."""
+        """Keeps a sample, side 0 being cloche and 1 the yardstick, QEMU as a rule, if the benchmark is wanted at all."""
         if name in self.samples:
             self.samples[name][side].append(value)
             print(f"  {name}: {SIDES[side]} {value:.2f}", flush=True)

@@ -140,6 +140,21 @@ BENCHMARKS = [
               "64 bytes from guest to host and back; 1 CPU, no page reporting",
               "nested", "us", "QEMU's microvm with vhost-vsock, same guest",
               "ratio <= 1.25", None),
+    Benchmark("e2e.template_vs_cold",
+              "cloche run from a template with Chromium up, then cloche shot: to the picture",
+              "nested", "s", "cloche run --cold, cloche wait --for browser, cloche shot",
+              "ratio <= 0.1", None),
+    Benchmark("e2e.restore_vs_qemu",
+              "cloche run from a template with Chromium up: until the agent answers",
+              "nested", "s",
+              "QEMU's microvm that loads the same guest (-incoming): until its agent is ready",
+              "ratio <= 0.25", None),
+    Benchmark("e2e.private",
+              "a session's own memory after its first picture: what isn't the template's or the image's",
+              "nested", "MiB", "a session that was booted, likewise", "p50 <= 35", None),
+    Benchmark("e2e.density",
+              "the machine's memory that each of up to 60 sessions from a template takes, pictures taken",
+              "nested", "MiB", "a session that was booted", "", None),
 ]
 
 
