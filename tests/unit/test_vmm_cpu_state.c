@@ -126,7 +126,7 @@ static void test_every_bit(void **state)
 			uint8_t *from = (uint8_t *)original + rows[i].offset + at;
 			const uint8_t *to = (uint8_t *)copy + rows[i].offset + at;
 
-			*from ^= 1u << at % 8;
+			*from = (uint8_t)(*from ^ 1u << at % 8);
 			struct wire_writer saved = save(FAKE_VCPU_FD);
 			assert_int_equal(restore(saved.data, saved.size, false), 0);
 			assert_row(rows[i].name, *to == *from);
