@@ -73,7 +73,7 @@ BENCHMARKS = [
               "the same from the file, memory coming as it is touched",
               "native", "ms", "the same C program", "p50 <= 5", native_copies.restore_lazy),
     Benchmark("restore.lazy.all",
-              "exec until all of its memory is there, its guest at work",
+              "exec until all of its memory is there, by loaders of idle priority beside a busy guest",
               "native", "ms", "an eager restore: all of it before the guest runs", "",
               native_copies.restore_lazy_all),
     Benchmark("fork.pause",
