@@ -66,6 +66,7 @@ def clones_are_apart():
     stream.sendall(b"one\n")
     equal(stream.recv(100), b"one\n", "the echo")
     parent.shell("nohup perl -e '" + WATCH + "' >watched 2>&1 &")
+    wait_until(lambda: "up" in parent.shell("cat watched"), "the stream that is to be reset")
     (clone, other), _ = parent.fork("stream-a", "stream-b")
     stream.sendall(b"two\n")
     equal(stream.recv(100), b"two\n", "the original's echo")
