@@ -125,6 +125,9 @@ unit_test_vmm_sections_SRC := vmm/snapshot/sections.c
 unit_test_vmm_sections_LIBS := -lxxhash
 unit_test_vmm_config_SRC := vmm/snapshot/config.c vmm/snapshot/sections.c
 unit_test_vmm_config_LIBS := -lxxhash
+unit_test_vmm_copy_SRC := $(addprefix vmm/snapshot/,copy.c gate.c sections.c file_format.c) vmm/platform.c
+unit_test_vmm_copy_LIBS := -lxxhash
+unit_test_vmm_copy_WRAP := fork pipe2 loop_stop
 unit_test_vmm_state_SRC := $(addprefix vmm/snapshot/,state.c pause.c sections.c config.c) vmm/serial.c \
                            vmm/screen.c vmm/screen_pages.c $(addprefix $(ARCH)/,ioapic.c cpu_state.c \
                            msrs.c cpuid.c) tests/unit/vmm_fake_vcpu.c $(VIRTIO_DEVICES) $(DISPLAY_SRC)
