@@ -23,6 +23,8 @@ def template_file(suffix):
 
 @test
 def bake_makes_a_template():
+    # Nobody needs the guests that the tests before this one share, and their browsers take time.
+    cloche("kill", "--all")
     cold = Copy("cold")
     check(not os.path.exists(template_file("snap")), "there is a template already")
     answer = cloche("--json", "bake", status=0, limit=BAKE_LIMIT).json()
