@@ -257,7 +257,7 @@ check-unit: ## cmocka units, one program a module; what fuzzing found, replayed
 check-native: ## cloche-vmm on this host's own /dev/kvm, with a guest that needs only ring 3
 	@scripts/setup build check
 	@$(MAKE) --no-print-directory $(NATIVE_PROGRAMS)
-	@CLOCHE_BUILD=$(B) scripts/run-tests $(NATIVE_TESTS)
+	@CLOCHE_BUILD=$(B) scripts/run-tests --timeout 1200 $(NATIVE_TESTS)
 
 # Builds beside the first; what a sanitizer finds fails the test that it happens in. The one for
 # threads can't be combined with the others.
@@ -270,7 +270,7 @@ SANITIZE_THREADS := -fsanitize=thread -Wno-tsan -fno-omit-frame-pointer
 define check_sanitized
 	@scripts/setup build check
 	@$(MAKE) --no-print-directory B=$(B)/$(1) SAN='$(2)' HARDEN=-fPIE OPT='-O1 -g' tests
-	@TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 CLOCHE_BUILD=$(B)/$(1) scripts/run-tests $(patsubst \
+	@TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 CLOCHE_BUILD=$(B)/$(1) scripts/run-tests --timeout 2400 $(patsubst \
 		$(B)/%,$(B)/$(1)/%,$(UNIT_PROGRAMS)) $(REPLAYS:'$(B)/%='$(B)/$(1)/%) $(NATIVE_TESTS)
 endef
 
