@@ -16,15 +16,13 @@ import control
 import ending
 import guest
 import snapshot
+import snapshot_faults
 import snapshot_files
 from vmm import BUILD, GUEST, VMM, Bed, Failure, kvm_problem
 
-TESTS = (guest.TESTS + ending.TESTS + control.TESTS + bad_input.TESTS + snapshot.TESTS +
-         snapshot_files.TESTS)
-
-
 # Each of them forks a process that has threads, and its child starts threads again.
-FORKING = snapshot.TESTS + snapshot_files.TESTS
+FORKING = snapshot.TESTS + snapshot_files.TESTS + snapshot_faults.TESTS
+TESTS = guest.TESTS + ending.TESTS + control.TESTS + bad_input.TESTS + FORKING
 
 
 def name_of(test):

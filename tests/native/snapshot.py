@@ -7,8 +7,8 @@ import shutil
 import signal
 import time
 
-from clones import (Forked, Writing, boot, end, first_look, fork, look, looks, processes, resources,
-                    restore, snapshot, templates)
+from clones import (Forked, Writing, await_resources, boot, end, first_look, fork, look, looks,
+                    processes, resources, restore, snapshot, templates)
 from vmm import Control, await_true, expect
 
 MODES = ("eager", "template", "lazy")
@@ -216,7 +216,6 @@ def test_snapshot_onto_its_origin(bed):
 def test_bad_requests(bed):
     """Each gets its answer; nothing is made."""
     parent = boot(bed)
-    before = bed.listing()
     good = Forked(bed)
     before = bed.listing()
     for children in (None, [], {}, "child", [None], [{}], [{"name": "x"}], [good.order()] * 65,
@@ -255,7 +254,7 @@ def test_child_that_fails(bed):
         end(good)
     with open(failing.control_path, encoding="ascii") as file:
         expect(file.read() == "precious", "the file in the way was changed")
-    await_true(lambda: resources(parent.pid) == held, "the parent holds what it held")
+    await_resources(parent.pid, held)
     look(parent)
 
 
@@ -356,8 +355,7 @@ def test_a_thousand_forks(bed):
             generations.add(looks(child)[0].generation)
             child.forget()
     expect(len(generations) == FORKS, f"{len(generations)} generations")
-    await_true(lambda: resources(parent.pid) == settled,
-               f"resources of the parent as they were: {settled}, {resources(parent.pid)}")
+    await_resources(parent.pid, settled)
     expect(bed.listing() == before, "files were left behind")
     expect(processes(bed) == [parent.pid], "processes were left behind")
     look(parent)

@@ -11,10 +11,9 @@ import struct
 import snapshot_format as form
 from clones import boot, end, first_look, fork, look, restore, snapshot, templates
 from snapshot_format import Section, Snapshot
-from vmm import BUILD, GUEST, Bed, Failure, expect
+from vmm import GUEST, SANITIZED, Bed, Failure, expect
 
 FLIPS = 10000
-SANITIZED = os.path.basename(BUILD) in ("asan", "tsan")  # a start takes ten times as long there
 UNKNOWN = 4711
 
 
@@ -108,7 +107,7 @@ def verify_flips(data, path, count, seed):
 def test_random_flips(bed):
     """No bit of a file is without a meaning."""
     _, data = small_file(bed)
-    flips = FLIPS // 20 if SANITIZED else FLIPS
+    flips = FLIPS // 20 if SANITIZED else FLIPS  # a start takes ten times as long there
     workers = os.cpu_count()
     seed = random.randrange(1 << 32)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:

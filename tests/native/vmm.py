@@ -19,6 +19,7 @@ POLL_S = 0.005
 BUILD = os.path.abspath(os.environ.get("CLOCHE_BUILD", "build"))
 VMM = os.path.join(BUILD, "bin", "cloche-vmm")
 GUEST = os.path.join(BUILD, "tests", "native-guest")
+SANITIZED = os.path.basename(BUILD) in ("asan", "tsan")
 
 
 class Failure(Exception):
@@ -206,10 +207,10 @@ class Session:
 class Vmm(Session):
     """A child of this process."""
 
-    def __init__(self, bed, arguments, stdout=None, pass_fds=()):
+    def __init__(self, bed, arguments, stdout=None, pass_fds=(), prefix=()):
         super().__init__(bed)
         self.stderr_file = open(self.path("stderr"), "w+b")
-        command = [VMM, "--control", self.control_path, "--report", self.path("report.json")]
+        command = [*prefix, VMM, "--control", self.control_path, "--report", self.path("report.json")]
         if stdout is None:
             command += ["--console", self.path("console")]
         self.process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL,
