@@ -124,12 +124,15 @@ def test_differential_chain(bed):
     files = [bed.path(f"link{i}") for i in range(4)]
     stats = [snapshot(parent, files[0])]
     for i in range(1, 4):
+        # A guest says what it has found, then writes its turn: that it looks again shows that it has.
+        look(parent)
         before = look(parent)
         stats.append(snapshot(parent, files[i], parent=files[i - 1]))
     expect(stats[0]["parent"] == 0, f"{stats[0]}")
     for link in stats[1:]:
-        # A turn writes one page of 509: some 130 of the 4096 chunks, and a few of the guest's own.
-        expect(link["parent"] > 3900 and link["lz4"] + link["raw"] > 100, f"{link}")
+        # A turn writes one page of 509: some 130 of the 4096 chunks, and a few of the guest's own. Up to
+        # three have been at it: the last of the link before, one whole, and the last.
+        expect(link["parent"] > 3600 and link["lz4"] + link["raw"] > 100, f"{link}")
         expect(link["file_bytes"] < stats[0]["file_bytes"] / 10, f"{link}")
     end(parent)
     for mode in MODES:
