@@ -32,7 +32,7 @@ int vm_open_snapshot(struct vm *vm, struct vm_config *config, struct error *err)
 	vm->machine = machine;
 	if (!machine)
 		return error_set(err, -ENOMEM, "no memory for a snapshot");
-	int ret = snapshot_file_open(config->restore, &vm->file, err);
+	int ret = snapshot_file_open_head(config->restore, &vm->file, err);
 	if (ret)
 		return ret;
 	vm->saved.state = snapshot_file_state(vm->file, &vm->saved.size);

@@ -150,7 +150,14 @@ static struct snapshot_file *load(unsigned which, const uint8_t *data, size_t si
 		seal(copy, size);
 	CHECK(ftruncate(memfds[which], 0) == 0);
 	CHECK(pwrite(memfds[which], copy, size, 0) == (ssize_t)size);
-	int ret = snapshot_file_load(dup(memfds[which]), "file", &file, &err);
+	int ret = snapshot_file_load_head(dup(memfds[which]), "file", &file, &err);
+	if (ret == 0) {
+		ret = snapshot_file_load_index(file, &err);
+		if (ret) {
+			snapshot_file_close(file);
+			file = NULL;
+		}
+	}
 	if (ret) {
 		CHECK(!file && ret == err.code && strncmp(err.msg, "file: ", 6) == 0);
 	} else {

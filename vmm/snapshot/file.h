@@ -101,6 +101,14 @@ enum snapshot_chunk { SNAPSHOT_CHUNK_ZERO, SNAPSHOT_CHUNK_DATA };
  */
 int snapshot_file_open(const char *path, struct snapshot_file **out_file, struct error *err);
 
+/*
+ * The same in two steps: header and state, which is all that a guest with a resident template needs;
+ * then index and ancestors, without which no chunk can be asked for. The second does nothing when it
+ * was done; when it fails, @file can only be closed.
+ */
+int snapshot_file_open_head(const char *path, struct snapshot_file **out_file, struct error *err);
+int snapshot_file_open_rest(struct snapshot_file *file, struct error *err);
+
 /* Takes NULL. Closes its ancestors too. */
 void snapshot_file_close(struct snapshot_file *file);
 

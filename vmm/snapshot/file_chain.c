@@ -32,12 +32,28 @@ static int open_regular(const char *path, int *out_fd, struct error *err)
 	return 0;
 }
 
-static int open_alone(const char *path, struct snapshot_file **out_file, struct error *err)
+int snapshot_file_open_head(const char *path, struct snapshot_file **out_file, struct error *err)
 {
 	int fd = -1;
 	int ret = open_regular(path, &fd, err);
 
-	return ret ? ret : snapshot_file_load(fd, path, out_file, err);
+	return ret ? ret : snapshot_file_load_head(fd, path, out_file, err);
+}
+
+static int open_alone(const char *path, struct snapshot_file **out_file, struct error *err)
+{
+	struct snapshot_file *file;
+
+	int ret = snapshot_file_open_head(path, &file, err);
+	if (ret)
+		return ret;
+	ret = snapshot_file_load_index(file, err);
+	if (ret) {
+		snapshot_file_close(file);
+		return ret;
+	}
+	*out_file = file;
+	return 0;
 }
 
 /* -ENOENT: there is none at @path, or another one. */
@@ -138,14 +154,21 @@ static int open_chain(struct snapshot_file *first, struct error *err)
 	return 0;
 }
 
+int snapshot_file_open_rest(struct snapshot_file *file, struct error *err)
+{
+	int ret = file->chunks ? 0 : snapshot_file_load_index(file, err);
+
+	return ret || file->parent ? ret : open_chain(file, err);
+}
+
 int snapshot_file_open(const char *path, struct snapshot_file **out_file, struct error *err)
 {
 	struct snapshot_file *file;
 
-	int ret = open_alone(path, &file, err);
+	int ret = snapshot_file_open_head(path, &file, err);
 	if (ret)
 		return ret;
-	ret = open_chain(file, err);
+	ret = snapshot_file_open_rest(file, err);
 	if (ret) {
 		snapshot_file_close(file);
 		return ret;

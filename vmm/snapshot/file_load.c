@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * file_load.c - opens one snapshot file: all of it but its chunks.
+ * file_load.c - opens one snapshot file: its head, then its index, never its chunks.
  *
  * A file may be anybody's. In this order: the header's hash, then its sizes against each other and
  * against the file's, before memory is taken by them; the state's sections; the index's hash, then
@@ -169,7 +169,7 @@ static int read_index(struct snapshot_file *file, struct error *err)
 	       entries_size = size - SNAPSHOT_HASH_SIZE;
 	cleanup_free uint8_t *index = malloc(size);
 
-	ASSERT(file->chunk_count > 0);
+	ASSERT(file->chunk_count > 0 && !file->chunks);
 	file->chunks = malloc((size_t)file->chunk_count * sizeof(*file->chunks));
 	if (!index || !file->chunks)
 		return error_set(err, -ENOMEM, "no memory for its index");
@@ -183,7 +183,8 @@ static int read_index(struct snapshot_file *file, struct error *err)
 	return place_chunks(file, index, err);
 }
 
-int snapshot_file_load(int fd, const char *path, struct snapshot_file **out_file, struct error *err)
+int snapshot_file_load_head(int fd, const char *path, struct snapshot_file **out_file,
+                            struct error *err)
 {
 	struct snapshot_file *file = calloc(1, sizeof(*file));
 
@@ -198,12 +199,17 @@ int snapshot_file_load(int fd, const char *path, struct snapshot_file **out_file
 		ret = read_header(file, err);
 	if (ret == 0)
 		ret = read_state(file, err);
-	if (ret == 0)
-		ret = read_index(file, err);
 	if (ret) {
 		snapshot_file_close(file);
 		return error_prefix(err, ret, "%s", path);
 	}
 	*out_file = file;
 	return 0;
+}
+
+int snapshot_file_load_index(struct snapshot_file *file, struct error *err)
+{
+	int ret = read_index(file, err);
+
+	return ret ? error_prefix(err, ret, "%s", file->path) : 0;
 }

@@ -24,17 +24,18 @@ struct snapshot_file {
 	struct snapshot_header header;
 	uint8_t *state; /* owned */
 	uint64_t chunk_count;
-	struct snapshot_place *chunks; /* owned */
+	struct snapshot_place *chunks; /* owned; NULL until the index is read */
 	char *parent_hint;             /* owned; NULL for a whole snapshot */
 	struct snapshot_file *parent;  /* owned; set once it is open and fits */
 };
 
 /*
- * Reads and checks all of a file but its chunks and its ancestors. Takes @fd, on failure too; @path
- * is what messages call it.
+ * Reads and checks a file's header and state. Takes @fd, on failure too; @path is what messages call
+ * it. Then, once, its index, with which all is read but its chunks and its ancestors.
  */
-int snapshot_file_load(int fd, const char *path, struct snapshot_file **out_file,
-                       struct error *err);
+int snapshot_file_load_head(int fd, const char *path, struct snapshot_file **out_file,
+                            struct error *err);
+int snapshot_file_load_index(struct snapshot_file *file, struct error *err);
 
 /* Makes @parent (taken when it succeeds) the parent of @file, if all that @file leaves to it is there. */
 int snapshot_file_adopt(struct snapshot_file *file, struct snapshot_file *parent,

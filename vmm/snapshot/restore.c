@@ -10,7 +10,7 @@
 
 struct restore {
 	struct guest_memory *memory;
-	const struct snapshot_file *file;
+	struct snapshot_file *file;
 	const struct restore_config *config;
 };
 
@@ -24,7 +24,9 @@ static int map_template(const struct restore *restore, bool may_build, struct er
 
 	int ret = template_open(folder, restore->file, &fd, &blocks, &found);
 	if (ret && may_build) {
-		ret = template_build(folder, restore->file, err);
+		ret = snapshot_file_open_rest(restore->file, err);
+		if (ret == 0)
+			ret = template_build(folder, restore->file, err);
 		if (ret == 0)
 			ret = template_open(folder, restore->file, &fd, &blocks, err);
 		if (ret)
@@ -72,6 +74,9 @@ static int bring_any(struct restore *restore, enum restore_mode *out_mode, struc
 		ret = map_template(restore, false, err);
 	if (ret != -ENOENT)
 		return ret;
+	ret = snapshot_file_open_rest(restore->file, err);
+	if (ret)
+		return ret;
 	*out_mode = RESTORE_LAZY;
 	ret = load_lazily(restore, out_pager, &found);
 	if (ret == 0)
@@ -87,23 +92,20 @@ static int bring(struct restore *restore, enum restore_mode *out_mode, struct pa
                  struct error *err)
 {
 	*out_mode = restore->config->mode;
-	switch (restore->config->mode) {
-	case RESTORE_TEMPLATE:
-		if (!restore->config->templates)
-			return error_set(err, -EINVAL,
-			                 "a template needs a folder to be in: --templates");
+	if (*out_mode == RESTORE_AUTO)
+		return bring_any(restore, out_mode, out_pager, err);
+	if (*out_mode == RESTORE_TEMPLATE && !restore->config->templates)
+		return error_set(err, -EINVAL, "a template needs a folder to be in: --templates");
+	if (*out_mode == RESTORE_TEMPLATE)
 		return map_template(restore, true, err);
-	case RESTORE_LAZY:
-		return load_lazily(restore, out_pager, err);
-	case RESTORE_EAGER:
-		return load_all(restore, err);
-	case RESTORE_AUTO:
-		break;
-	}
-	return bring_any(restore, out_mode, out_pager, err);
+	int ret = snapshot_file_open_rest(restore->file, err);
+	if (ret)
+		return ret;
+	return *out_mode == RESTORE_LAZY ? load_lazily(restore, out_pager, err)
+	                                 : load_all(restore, err);
 }
 
-int restore_memory(struct guest_memory *memory, const struct snapshot_file *file,
+int restore_memory(struct guest_memory *memory, struct snapshot_file *file,
                    const struct restore_config *config, struct gpa hole_start, struct gpa hole_end,
                    enum restore_mode *out_mode, struct pager **out_pager, struct error *err)
 {

@@ -37,7 +37,8 @@ const char *restore_mode_name(enum restore_mode mode);
 int restore_mode_parse(const char *name, enum restore_mode *out_mode);
 
 /*
- * Sets @memory up as guest_memory_init() does, with @file's RAM in it. *out_mode is the way it came.
+ * Sets @memory up as guest_memory_init() does, with the RAM in it of @file, of which at least the head
+ * is open. *out_mode is the way it came.
  * When that is lazy, *out_pager is the caller's: to be started before anybody touches RAM; @memory
  * and @file must then stay where they are until pager_finish(). Else it is NULL, and @file isn't
  * needed any more.
@@ -45,7 +46,7 @@ int restore_mode_parse(const char *name, enum restore_mode *out_mode);
  * 0, or -errno with @err, and nothing is mapped: what guest_memory_init() says; a chunk that can't
  * be read; what template_build() or pager_create() say. Blocks.
  */
-int restore_memory(struct guest_memory *memory, const struct snapshot_file *file,
+int restore_memory(struct guest_memory *memory, struct snapshot_file *file,
                    const struct restore_config *config, struct gpa hole_start, struct gpa hole_end,
                    enum restore_mode *out_mode, struct pager **out_pager, struct error *err);
 
