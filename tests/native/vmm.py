@@ -276,7 +276,8 @@ class Bed:
                       for name in folders + files)
 
     def refuses(self, arguments, text, prefix=()):
-        """Bad input: one line that says @text, status 2, nothing new in the directory."""
+        """Bad input: one line that says @text (or one of several), status 2, nothing new in the directory."""
+        texts = (text,) if isinstance(text, str) else text
         before = self.listing()
         done = self.run(arguments, prefix)
         told = f"\n{done.stdout}{done.stderr}"
@@ -284,7 +285,7 @@ class Bed:
         expect(done.stderr.startswith("cloche-vmm: error: "), f"{arguments}: no error line:{told}")
         expect(done.stderr.count("\n") == 1 and done.stderr.endswith("\n"),
                f"{arguments}: not one line:{told}")
-        expect(text in done.stderr, f"{arguments}: doesn't say '{text}':{told}")
+        expect(any(text in done.stderr for text in texts), f"{arguments}: doesn't say '{text}':{told}")
         expect(done.stdout == "", f"{arguments}: something on stdout:{told}")
         expect(self.listing() == before, f"{arguments}: left behind: {self.listing()}")
 

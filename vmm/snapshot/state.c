@@ -102,6 +102,19 @@ static int restore_cpus(struct vm *vm, const struct state *state, bool foreign, 
 	return ret ? ret : arch_vm_restore(vm->kvm.vm_fd, vm_in, err);
 }
 
+/* The one section that may be missing: then there is no screen until the agent tells of it. */
+static int restore_screen(struct vm *vm, const struct state *state, struct error *err)
+{
+	struct wire_reader in;
+	uint16_t version;
+
+	int ret = sections_find(state->data, state->size, SECTION_SCREEN, 0, VERSION_SCREEN, &in,
+	                        &version, err);
+	if (ret == -ENOENT)
+		return 0;
+	return ret ? ret : screen_restore(vm->screen, &in, err);
+}
+
 static int restore_devices(struct vm *vm, const struct state *state, struct error *err)
 {
 	struct wire_reader in;
@@ -118,9 +131,7 @@ static int restore_devices(struct vm *vm, const struct state *state, struct erro
 		ret = find(state, SECTION_SERIAL, 0, VERSION_SERIAL, &in, err);
 	if (ret == 0)
 		ret = serial_restore(&vm->serial, &in, err);
-	if (ret == 0)
-		ret = find(state, SECTION_SCREEN, 0, VERSION_SCREEN, &in, err);
-	return ret ? ret : screen_restore(vm->screen, &in, err);
+	return ret ? ret : restore_screen(vm, state, err);
 }
 
 /* A part that the machine hasn't belongs to another one. */
