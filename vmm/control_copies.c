@@ -58,7 +58,7 @@ static bool take_path(const json_t *child, const char *member, char **out_path)
 }
 
 /* NULL, or what is wrong with it; then what was taken is in *plan all the same. */
-static const char *read_plan(const json_t *child, struct clone_plan *plan)
+static const char *read_plan(const json_t *child, bool has_card, struct clone_plan *plan)
 {
 	const json_t *ttl = json_object_get(child, "ttl_s"), *net = json_object_get(child, "net");
 	const char *name = json_string_value(json_object_get(child, "name"));
@@ -84,6 +84,8 @@ static const char *read_plan(const json_t *child, struct clone_plan *plan)
 	if (!json_is_string(net) || options_parse_net(json_string_value(net), &ignored, NULL) ||
 	    ignored.kind == NET_TAP_FD)
 		return "'net' must be tap:IFNAME or stream:PATH";
+	if (!has_card)
+		return "'net': the guest has no network card";
 	plan->net = strdup(json_string_value(net));
 	return NULL;
 }
@@ -99,6 +101,7 @@ void control_verb_fork(struct client *client, json_int_t id, const struct wire_m
 {
 	const json_t *children = json_object_get(message->object, "children");
 	size_t count = json_array_size(children);
+	bool has_card = client->control->vm->config->net.kind != NET_NONE;
 	const char *wrong = NULL;
 
 	if (count < 1 || count > COPY_CLONES_MAX) {
@@ -110,7 +113,7 @@ void control_verb_fork(struct client *client, json_int_t id, const struct wire_m
 	if (!plans)
 		wrong = "no memory";
 	for (size_t i = 0; i < count && !wrong; i++)
-		wrong = read_plan(json_array_get(children, i), &plans[i]);
+		wrong = read_plan(json_array_get(children, i), has_card, &plans[i]);
 	struct pending *pending = wrong ? NULL : control_pend(client, id);
 	if (wrong)
 		control_refuse(client, id, PROTO_ERR_BAD_REQUEST, wrong);

@@ -150,7 +150,6 @@ static void test_cards(void **unused)
 		uint64_t bytes, packets;
 	} rows[] = {
 		{ "none", NET_NONE, { 0 }, NET_NONE, 0, 0 },
-		{ "a cable without a card", NET_NONE, { .kind = NET_TAP }, NET_NONE, 0, 0 },
 		{ "a card without a cable", NET_STREAM, { 0 }, NET_UNPLUGGED, 11, 12 },
 		{ "of a copy", NET_UNPLUGGED, { 0 }, NET_UNPLUGGED, 11, 12 },
 		{ "another cable", NET_TAP, { .kind = NET_STREAM }, NET_STREAM, 11, 12 },
@@ -188,6 +187,24 @@ static void test_cards(void **unused)
 		assert_row(rows[i].name, copy.net.rate_bytes == rows[i].bytes);
 		assert_row(rows[i].name, copy.net.rate_packets == rows[i].packets);
 	}
+}
+
+static void test_cable_without_a_card(void **unused)
+{
+	const struct vm_config config = {
+		.name = "n", .memory = GIB, .cpus = 1, .width = 64, .height = 64, .cid = 3
+	};
+	struct vm_config copy = { .name = "mine", .net = { .kind = NET_TAP } };
+	static struct vm vm;
+	struct error err;
+
+	(void)unused;
+	vm = (struct vm){ 0 };
+	save(&config, &vm);
+	assert_int_equal(restore(&copy, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "no network card"));
+	assert_string_equal(copy.name, "mine");
+	assert_int_equal(copy.memory, 0);
 }
 
 /* --- impossible machines --------------------------------------------------------------------- */
@@ -397,6 +414,7 @@ int main(void)
 		CONFIG_TEST(test_whole_machine),
 		CONFIG_TEST(test_least_machine),
 		CONFIG_TEST(test_cards),
+		CONFIG_TEST(test_cable_without_a_card),
 		CONFIG_TEST(test_impossible_machines),
 		CONFIG_TEST(test_cut_at_every_byte),
 		CONFIG_TEST(test_versions),

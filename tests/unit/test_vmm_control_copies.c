@@ -44,6 +44,7 @@ static void test_fork(void **state)
 	const pid_t pids[] = { 4711, 4712 };
 	const struct copy_result result = { .pids = pids, .pid_count = 2, .pause_ns = 1234567 };
 
+	bed->config.net.kind = NET_TAP;
 	join(bed, 0);
 	say(bed, 0,
 	    FORK("{" CHILD ",\"ttl_s\":60,\"net\":\"stream:/s\"},"
@@ -114,8 +115,9 @@ static void test_forks_that_are_wrong(void **state)
 		{ FORK("{" CHILD ",\"net\":\"tap:\"}"), "'net'" },
 		{ FORK("{" CHILD ",\"net\":\"user\"}"), "'net'" },
 		{ FORK("{" CHILD ",\"net\":\"tap-fd:5\"}"), "'net'" },
+		{ FORK("{" CHILD ",\"net\":\"tap:t0\"}"), "no network card" },
 		/* All or nothing. */
-		{ FORK("{" CHILD ",\"net\":\"tap:t0\"},{" CHILD ",\"ttl_s\":7},{\"name\":\"c\"}"),
+		{ FORK("{" CHILD ",\"ttl_s\":9},{" CHILD ",\"ttl_s\":7},{\"name\":\"c\"}"),
 		  "absolute paths" },
 	};
 	struct bed *bed = *state;
@@ -291,6 +293,7 @@ static void test_too_much_under_way(void **state)
 	char byte, text[64];
 	int pipe_fds[2];
 
+	bed->config.net.kind = NET_TAP;
 	join(bed, 0);
 	for (int i = 1; i <= 32; i++) {
 		snprintf(text, sizeof(text), "{\"id\":%d,\"verb\":\"wait\",\"for\":\"agent\"}", i);

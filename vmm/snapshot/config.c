@@ -36,6 +36,14 @@ uint64_t image_identity(const void *data, uint64_t size)
 	return hash;
 }
 
+/* A copy may be made from another folder. What can't be resolved is said as it was given. */
+static void put_path(struct wire_writer *out, const char *path)
+{
+	cleanup_free char *absolute = realpath(path, NULL);
+
+	wire_put_string(out, absolute ? absolute : path);
+}
+
 void config_save(const struct vm *vm, struct sections_writer *sections)
 {
 	const struct vm_config *config = vm->config;
@@ -51,12 +59,15 @@ void config_save(const struct vm *vm, struct sections_writer *sections)
 	                          (config->no_page_reporting ? FLAG_NO_PAGE_REPORTING : 0) |
 	                          (config->ring3 ? FLAG_RING3 : 0) |
 	                          (vm->has_agent ? FLAG_AGENT : 0));
-	wire_put_string(out, config->image ? config->image : "");
+	if (config->image)
+		put_path(out, config->image);
+	else
+		wire_put_string(out, "");
 	wire_put_u64(out, vm->image_size);
 	wire_put_u64(out, vm->image_identity);
 	wire_put_u32(out, config->disk_count);
 	for (unsigned i = 0; i < config->disk_count; i++)
-		wire_put_string(out, config->disks[i].path);
+		put_path(out, config->disks[i].path);
 	wire_put_u8(out, config->net.kind != NET_NONE);
 	wire_put_bytes(out, config->net.mac, NET_MAC_SIZE);
 	wire_put_u64(out, config->net.rate_bytes);
@@ -86,21 +97,21 @@ static void read_disks(struct wire_reader *in, struct vm_config *config,
 	}
 }
 
-static void read_net(struct wire_reader *in, struct net_config *net)
+/* True: the guest has a card. */
+static bool read_net(struct wire_reader *in, struct net_config *net)
 {
 	bool present = wire_get_u8(in);
 
 	/* A card of its own with nothing behind it, unless the command line says what. */
 	if (present && net->kind == NET_NONE)
 		net->kind = NET_UNPLUGGED;
-	if (!present)
-		net->kind = NET_NONE;
 	wire_get_bytes(in, (uint8_t[NET_MAC_SIZE]){ 0 }, NET_MAC_SIZE); /* the original's */
 	uint64_t bytes = wire_get_u64(in), packets = wire_get_u64(in);
 	if (net->rate_bytes == 0 && net->rate_packets == 0) {
 		net->rate_bytes = bytes;
 		net->rate_packets = packets;
 	}
+	return present;
 }
 
 int config_restore(const uint8_t *state, size_t size, struct vm_config *config,
@@ -128,11 +139,13 @@ int config_restore(const uint8_t *state, size_t size, struct vm_config *config,
 	origin->image_size = wire_get_u64(&in);
 	origin->image_identity = wire_get_u64(&in);
 	read_disks(&in, &c, origin);
-	read_net(&in, &c.net);
+	bool has_card = read_net(&in, &c.net);
 	if (!wire_reader_ended(&in) || (flags & ~FLAGS_KNOWN) || !is_possible(&c) ||
 	    (origin->image[0] == '\0') != (origin->image_size == 0) ||
 	    c.net.rate_bytes > TOKEN_BUCKET_RATE_MAX || c.net.rate_packets > TOKEN_BUCKET_RATE_MAX)
 		return error_set(err, -EINVAL, "its configuration is that of no possible machine");
+	if (!has_card && c.net.kind != NET_NONE)
+		return error_set(err, -EINVAL, "its machine has no network card for --net");
 	*config = c;
 	return 0;
 }

@@ -106,13 +106,14 @@ static int restore_cpus(struct vm *vm, const struct state *state, bool foreign, 
 static int restore_screen(struct vm *vm, const struct state *state, struct error *err)
 {
 	struct wire_reader in;
+	struct error why = { 0 };
 	uint16_t version;
 
 	int ret = sections_find(state->data, state->size, SECTION_SCREEN, 0, VERSION_SCREEN, &in,
-	                        &version, err);
+	                        &version, &why);
 	if (ret == -ENOENT)
 		return 0;
-	return ret ? ret : screen_restore(vm->screen, &in, err);
+	return ret ? error_set(err, ret, "%s", why.msg) : screen_restore(vm->screen, &in, err);
 }
 
 static int restore_devices(struct vm *vm, const struct state *state, struct error *err)
