@@ -147,7 +147,7 @@ BENCHMARKS = [
     Benchmark("e2e.restore_vs_qemu",
               "cloche run from a template with Chromium up: until the agent answers",
               "nested", "s",
-              "QEMU's microvm that loads the same guest (-incoming): until its agent is ready",
+              "QEMU's microvm that loads the same guest (-incoming): until it says that the guest runs",
               "ratio <= 0.25", None),
     Benchmark("e2e.private",
               "a session's own memory after its first picture: what isn't the template's or the image's",
