@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "display/rectangle.h"
 #include "lib/error.h"
 
 #define FRAMEBUFFER_PAGE_SIZE 4096u
@@ -45,5 +46,12 @@ size_t framebuffer_rgb_size(const struct framebuffer *fb);
  * painted is read half-painted. 0.2 ms for 1280x800 when it is in the cache.
  */
 void framebuffer_read_rgb(const struct framebuffer *fb, uint8_t *out_rgb);
+
+/*
+ * Copies the pixels of @area, which lies within the screen, as packed rows of 0x00RRGGBB. Likewise; each pixel
+ * is read once.
+ */
+void framebuffer_read_area(const struct framebuffer *fb, const struct rectangle *area,
+                           uint32_t *out_pixels);
 
 #endif

@@ -22,6 +22,8 @@ int scratch_init(struct scratch *scratch, size_t size)
 	aligned = ((uintptr_t)mapping + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
 	/* Only a wish: without huge pages it is slower, not wrong. */
 	madvise((void *)aligned, size, MADV_HUGEPAGE);
+	/* A copy of the VM that is forked meanwhile has no use for it, and would keep it. */
+	madvise(mapping, mapping_size, MADV_DONTFORK);
 	*scratch = (struct scratch){
 		.data = (void *)aligned,
 		.size = size,

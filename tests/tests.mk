@@ -56,6 +56,9 @@ unit_test_display_png_WRAP := malloc mmap
 unit_test_display_screenshot_SRC := $(DISPLAY_SRC)
 unit_test_display_screenshot_LIBS := $(DISPLAY_LIBS)
 unit_test_display_screenshot_WRAP := memfd_create write
+unit_test_display_tiles_SRC := $(DISPLAY_SRC)
+unit_test_display_tiles_LIBS := $(DISPLAY_LIBS)
+unit_test_display_tiles_WRAP := mmap
 unit_test_display_xwd_SRC := $(DISPLAY_SRC)
 unit_test_display_xwd_LIBS := $(DISPLAY_LIBS)
 
