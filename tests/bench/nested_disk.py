@@ -56,7 +56,10 @@ def measure(bench):
         for name, (kind, block, depth) in LOADS.items():
             if not bench.wants(name):
                 continue
+            before = [guest.cpu_ticks() for guest in guests]
             for _, side in bench.turns(ROUNDS):
                 out = guests[side].run([loads[side], kind, block, depth, SECONDS, devices[side]],
                                        root=True)
                 bench.note(name, side, figure(name, out))
+            for guest, ticks in zip(guests, before):
+                guest.print_cpu(name, ticks)

@@ -72,5 +72,8 @@ def measure(bench):
         for guest in guests:
             guest.quiet()
             guest.stream = guest.put(INSIDE / "stream")
+        before = [guest.cpu_ticks() for guest in guests]
         for index, side in bench.turns(ROUNDS + 1):
             measure_guest(bench, guests[side], side, PORT + 10 * index, index > 0)
+        for guest, ticks in zip(guests, before):
+            guest.print_cpu(BOTH, ticks)
