@@ -226,8 +226,8 @@ check: ## everything: units, native bed, the agent, 20 s of each fuzz target, en
 	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed >/dev/null
-	@scripts/run-tests --timeout 3400 $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
-		$(AGENT_TESTS) '$(FUZZ_RUN) 20' $(E2E_TESTS)
+	@scripts/run-tests --timeout 3400 --jobs 2 $(E2E_TESTS) $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
+		$(AGENT_TESTS) '$(FUZZ_RUN) 20'
 
 # --- housekeeping ----------------------------------------------------------------------------
 
