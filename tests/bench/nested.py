@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""nested.py ID… - benchmarks with a real guest, inside the test bed (scripts/testbed). Leaves
-$TESTBED_OUT/samples.json: {ID: [samples, yardstick samples]}.
+"""nested.py ID… - benchmarks with a real guest, inside the test bed (scripts/testbed). Prints a line
+"sample ID SIDE VALUE" for each as soon as it is taken, side 0 being cloche: a machine that dies takes
+nothing with it.
 
-A module of MODULES has IDS, the benchmarks that it can take, and measure(bench), which is called
-when one of them is wanted and notes all that it has. So the guests of one id serve others too: a
+A module of MODULES has IDS, the benchmarks that it can take, PROCESSORS, how many its machine has (two
+where guest and backend work at the same time, as on a real host; the emulation is the safer with one),
+and measure(bench), which is called when one of them is wanted and notes all that it has. So the guests of one id serve others too: a
 boot of the boot benchmark that may go on until Chromium is up is a guest of the memory benchmark.
 """
 
 import contextlib
-import json
-import os
 import pathlib
 import sys
 import tempfile
@@ -26,7 +26,6 @@ MODULES = [nested_boot, nested_disk, nested_net, nested_snapshot, nested_vsock]
 MIB = 1 << 20
 FIRST_CID = 1000
 GUESTS_LOST_MAX = 3
-SIDES = ("cloche", "yardstick")
 
 
 class Bench:
@@ -42,7 +41,7 @@ class Bench:
         """Keeps a sample, side 0 being cloche and 1 the yardstick, QEMU as a rule, if the benchmark is wanted at all."""
         if name in self.samples:
             self.samples[name][side].append(value)
-            print(f"  {name}: {SIDES[side]} {value:.2f}", flush=True)
+            print(f"sample {name} {side} {value:.6g}", flush=True)
 
     @staticmethod
     def turns(count):
@@ -107,8 +106,6 @@ def main():
             continue
         if not measure(module, bench):
             status = 1
-    out = pathlib.Path(os.environ["TESTBED_OUT"])
-    (out / "samples.json").write_text(json.dumps(bench.samples))
     return status
 
 

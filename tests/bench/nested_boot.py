@@ -4,6 +4,7 @@
 import time
 
 IDS = ("boot.ready_vs_qemu", "vmm.own_memory")
+PROCESSORS = 2
 BOOTS = 5
 MEMORIES = 3
 MIB = 1 << 20

@@ -15,6 +15,7 @@ LOADS = {
     "blk.seq_vs_qemu": ("seq", 1 << 20, 1),
 }
 IDS = tuple(LOADS)
+PROCESSORS = 2
 ROUNDS = 12
 SECONDS = 1
 DISK_MIB = 256

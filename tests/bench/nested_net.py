@@ -13,6 +13,7 @@ from guests import INSIDE, STAGE_LIMIT_S, GuestFailed
 BOTH = "net.tap_vs_qemu"
 TO_HOST, TO_GUEST = f"{BOTH}.to_host", f"{BOTH}.to_guest"
 IDS = (BOTH, TO_HOST, TO_GUEST)
+PROCESSORS = 2
 ROUNDS = 24
 PORT = 9000
 BYTES = 16 << 20

@@ -19,10 +19,11 @@ import time
 from guests import IMAGES, STAGE_LIMIT_S, TREE, GuestFailed, QemuGuest
 
 IDS = ("e2e.template_vs_cold", "e2e.restore_vs_qemu", "e2e.private", "e2e.density")
+PROCESSORS = 1
 TEMPLATE_STARTS = 5
 COLD_STARTS = 2
 QEMU_LOADS = 3
-SESSIONS_MAX = 60
+SESSIONS_MAX = 30
 SESSIONS_A_SAMPLE = 10
 AVAILABLE_MIN_MIB = 1024
 MIB = 1 << 20
@@ -236,8 +237,9 @@ def measure_density(bench):
                 bench.note("e2e.density", 0, (before - now) / SESSIONS_A_SAMPLE)
                 before = now
         cost = (first - memory_mib("MemAvailable")) / up
-        print(f"  {up} sessions up, {cost:.1f} MiB each; computed: {first / cost:.0f} fit into the "
-              f"{first:.0f} MiB that were available", file=sys.stderr, flush=True)
+        own = sorted(private_bytes(pid_of(f"many{index}")) / MIB for index in range(up))
+        print(f"  {up} sessions up, {cost:.1f} MiB each, {own[0]:.1f} to {own[-1]:.1f} of it their own; "
+              f"computed: {first / cost:.0f} fit into the {first:.0f} MiB that were available", file=sys.stderr, flush=True)
 
 
 def measure(bench):

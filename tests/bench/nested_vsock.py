@@ -10,6 +10,7 @@ import subprocess
 from guests import INSIDE, STAGE_LIMIT_S, GuestFailed
 
 IDS = ("vsock.throughput_vs_vhost", "vsock.rtt_vs_vhost")
+PROCESSORS = 2
 ROUNDS = 12
 PORT = 9000
 BYTES = 16 << 20
