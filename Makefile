@@ -35,7 +35,12 @@ LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/
            lib/listener.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
-               display/screenshot.c display/grid.c display/tiles.c
+               display/screenshot.c display/grid.c display/tiles.c \
+               display/frame_stream.c
+
+# What the CLI takes of it: a screen as somebody outside of the VMM knows it.
+SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.c display/png.c \
+           display/scratch.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
@@ -71,6 +76,9 @@ SUPERVISOR_SRC := supervisor/actions.c supervisor/bake.c supervisor/balloon.c su
            supervisor/exec_status.c supervisor/facts.c supervisor/failure.c \
            supervisor/fingerprint.c supervisor/hostfile.c supervisor/images.c \
            supervisor/inspection.c supervisor/interrupt.c supervisor/launch.c supervisor/main.c \
+           supervisor/frames.c supervisor/recording_draw.c supervisor/recording_format.c \
+           supervisor/recording_pack.c supervisor/recording_read.c supervisor/recording_seen.c \
+           supervisor/recording_write.c \
            supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/plan.c \
            supervisor/probe.c supervisor/process.c supervisor/progress.c supervisor/residents.c \
            supervisor/session.c supervisor/shot.c supervisor/start.c supervisor/template.c \
@@ -84,7 +92,7 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
 
 # The small libraries are linked in: a session's process is up a quarter sooner, and holds less.
 VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lpthread
-SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -lxxhash -Wl,-Bdynamic
+SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -102,7 +110,7 @@ $(B)/bin/cloche-vmm: $(call objects,$(VMM_SRC) $(DISPLAY_SRC) $(LIB_SRC))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(VMM_LIBS)
 
-$(B)/bin/cloche: $(call objects,$(SUPERVISOR_SRC) $(LIB_SRC))
+$(B)/bin/cloche: $(call objects,$(SUPERVISOR_SRC) $(SUPERVISOR_DISPLAY_SRC) $(LIB_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(SUPERVISOR_LIBS)

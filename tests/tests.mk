@@ -34,17 +34,24 @@ unit_test_guest_options_SRC := guest/options.c guest/environment.c
 unit_test_guest_tidy_SRC := guest/tidy.c guest/children.c
 unit_test_guest_tidy_WRAP := open sync
 
-SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC))
+SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC)) \
+                         $(SUPERVISOR_DISPLAY_SRC)
+SUPERVISOR_TEST_LIBS := -ldeflate -llz4 -lxxhash
 unit_test_supervisor_actions_SRC := $(SUPERVISOR_UNDER_TEST)
-unit_test_supervisor_actions_LIBS := -lxxhash
+unit_test_supervisor_actions_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_parse_SRC := $(SUPERVISOR_UNDER_TEST)
-unit_test_supervisor_parse_LIBS := -lxxhash
+unit_test_supervisor_parse_LIBS := $(SUPERVISOR_TEST_LIBS)
+RECORDING := $(filter supervisor/recording_%,$(SUPERVISOR_SRC)) $(SUPERVISOR_DISPLAY_SRC)
+unit_test_supervisor_recording_SRC := $(RECORDING)
+unit_test_supervisor_recording_LIBS := $(SUPERVISOR_TEST_LIBS)
+unit_test_supervisor_recording_damage_SRC := $(RECORDING)
+unit_test_supervisor_recording_damage_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_session_SRC := $(SUPERVISOR_UNDER_TEST)
-unit_test_supervisor_session_LIBS := -lxxhash
+unit_test_supervisor_session_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_snapshot_SRC := $(SUPERVISOR_UNDER_TEST)
-unit_test_supervisor_snapshot_LIBS := -lxxhash
+unit_test_supervisor_snapshot_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_template_SRC := $(SUPERVISOR_UNDER_TEST)
-unit_test_supervisor_template_LIBS := -lxxhash
+unit_test_supervisor_template_LIBS := $(SUPERVISOR_TEST_LIBS)
 
 DISPLAY_LIBS := -ldeflate -lspng -lxxhash
 unit_test_display_framebuffer_SRC := $(DISPLAY_SRC)
