@@ -11,6 +11,7 @@
 #include "display/framebuffer.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
@@ -23,6 +24,7 @@
 #include "lib/proto.h"
 
 struct framebuffer {
+	atomic_uint references;
 	struct xwd_layout layout;
 	const uint8_t *pages[]; /* borrowed: guest RAM */
 };
@@ -102,15 +104,23 @@ int framebuffer_create(const void *const *pages, size_t count, unsigned width, u
 	fb = malloc(sizeof(*fb) + count * sizeof(fb->pages[0]));
 	if (!fb)
 		return error_set(err, -ENOMEM, "display: no memory for %zu pages", count);
+	atomic_init(&fb->references, 1);
 	fb->layout = layout;
 	memcpy(fb->pages, pages, count * sizeof(fb->pages[0]));
 	*out_fb = fb;
 	return 0;
 }
 
+struct framebuffer *framebuffer_share(struct framebuffer *fb)
+{
+	atomic_fetch_add(&fb->references, 1);
+	return fb;
+}
+
 void framebuffer_destroy(struct framebuffer *fb)
 {
-	free(fb);
+	if (fb && atomic_fetch_sub(&fb->references, 1) == 1)
+		free(fb);
 }
 
 unsigned framebuffer_width(const struct framebuffer *fb)
@@ -190,8 +200,12 @@ void framebuffer_read_rgb(const struct framebuffer *fb, uint8_t *out_rgb)
 
 #define COLOR_BITS 0x00ffffffu
 
-/* B, G, R, unused -> 0x00RRGGBB of a little-endian host; four at once, which gcc 12 -O2 doesn't do by itself. */
-static void copy_colors(uint32_t *out, const uint8_t *bgrx, size_t pixels)
+/*
+ * B, G, R, unused -> 0x00RRGGBB of a little-endian host; four at once, which gcc 12 -O2 doesn't do by itself.
+ * That the guest paints meanwhile is no race of ours.
+ */
+__attribute__((no_sanitize("thread"))) static void copy_colors(uint32_t *out, const uint8_t *bgrx,
+                                                               size_t pixels)
 {
 	uint32_t four __attribute__((vector_size(16)));
 	size_t i = 0;

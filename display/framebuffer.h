@@ -3,10 +3,10 @@
  * framebuffer.h - a guest's screen as it lies in guest memory: the XWD file that `Xvfb -fbdir` keeps
  * up to date, page by page (xwd.h).
  *
- * Knows nothing of KVM: the VMM turns guest page numbers into host pointers, or refuses. One thread
- * creates and destroys; any number may read in between. The guest is hostile and may be running:
- * the header is copied once, checked, and never looked at again; pixels are only ever read, whatever
- * they are.
+ * Knows nothing of KVM: the VMM turns guest page numbers into host pointers, or refuses. Any number of
+ * threads may read; each that holds a reference of its own (framebuffer_share()) may keep on reading when
+ * others have dropped theirs. The guest is hostile and may be running: the header is copied once,
+ * checked, and never looked at again; pixels are only ever read, whatever they are.
  */
 #ifndef CLOCHE_DISPLAY_FRAMEBUFFER_H
 #define CLOCHE_DISPLAY_FRAMEBUFFER_H
@@ -31,7 +31,10 @@ struct framebuffer; /* opaque */
 int framebuffer_create(const void *const *pages, size_t count, unsigned width, unsigned height,
                        struct framebuffer **out_fb, struct error *err);
 
-/* Frees it, not the guest's pages. Takes NULL. */
+/* @fb once more: it ends with the last framebuffer_destroy(). Any thread that has a reference. */
+struct framebuffer *framebuffer_share(struct framebuffer *fb);
+
+/* Drops a reference. The last one frees it, not the guest's pages. Takes NULL. */
 void framebuffer_destroy(struct framebuffer *fb);
 
 unsigned framebuffer_width(const struct framebuffer *fb);

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/proto.h"
 #include "vmm/agent.h"
+#include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/status.h"
 #include "vmm/virtio/balloon.h"
@@ -341,6 +342,8 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 		return;
 	}
 	struct pending *pending = control_pend(client, id);
+	/* Input or another page: whoever watches wants to see it. */
+	scan_poke(client->control->vm->scan);
 	if (pending)
 		agent_request(client->control->vm->agent, request, message->blob,
 		              message->blob_size, timeout_ms, on_agent_reply, pending);

@@ -3,8 +3,8 @@
  * screen.c - from the agent's list of pages to a picture in a memfd.
  *
  * The display thread works off the list of shots and ends when it is empty. .lock guards that list
- * and the framebuffer pointer: a framebuffer that is replaced while a shot reads it is freed when
- * the thread has ended.
+ * and the framebuffer pointer; whoever reads the framebuffer has a reference of its own, so that it may be
+ * replaced meanwhile.
  */
 #include "vmm/screen.h"
 
@@ -46,8 +46,7 @@ struct screen {
 	struct vm *vm;
 	bool asking, ask_again;      /* the agent; once more when it has answered */
 	struct log_limit complaints; /* of what it answers */
-	struct framebuffer *fb;      /* owned */
-	struct framebuffer *retired; /* owned: replaced while the thread ran */
+	struct framebuffer *fb;      /* owned; written by the I/O thread */
 	struct screen_pages pages;   /* that .fb lies in */
 	pthread_mutex_t lock;
 	struct shot_list waiting, finished;
@@ -93,29 +92,28 @@ bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out
 	return true;
 }
 
+struct framebuffer *screen_framebuffer(struct screen *screen)
+{
+	pthread_mutex_lock(&screen->lock);
+	struct framebuffer *fb = screen->fb ? framebuffer_share(screen->fb) : NULL;
+	pthread_mutex_unlock(&screen->lock);
+	return fb;
+}
+
 /* --- attaching ------------------------------------------------------------------------------- */
 
 /* Takes both over. */
 static void use_framebuffer(struct screen *screen, struct framebuffer *fb,
                             struct screen_pages *pages)
 {
+	struct framebuffer *before = screen->fb;
+
 	pthread_mutex_lock(&screen->lock);
-	if (screen->running && !screen->retired)
-		screen->retired = steal_pointer(&screen->fb);
-	bool replaced = !screen->running || !screen->fb;
-	if (replaced) {
-		framebuffer_destroy(screen->fb);
-		screen->fb = fb;
-		screen_pages_finish(&screen->pages);
-		screen->pages = *pages;
-	}
+	screen->fb = fb;
 	pthread_mutex_unlock(&screen->lock);
-	if (!replaced) {
-		/* A flood of announcements while a picture is taken: the newest is left out. */
-		framebuffer_destroy(fb);
-		screen_pages_finish(pages);
-		return;
-	}
+	framebuffer_destroy(before);
+	screen_pages_finish(&screen->pages);
+	screen->pages = *pages;
 	vm_reach(screen->vm, STAGE_DISPLAY);
 	control_notify(screen->vm->control);
 }
@@ -232,15 +230,15 @@ static void *display_main(void *arg)
 
 	pthread_mutex_lock(&screen->lock);
 	for (struct shot *shot; (shot = list_take(&screen->waiting));) {
-		const struct framebuffer *fb = screen->fb;
+		struct framebuffer *fb = framebuffer_share(screen->fb);
 
 		pthread_mutex_unlock(&screen->lock);
 		take(fb, shot);
+		framebuffer_destroy(fb);
 		pthread_mutex_lock(&screen->lock);
 		list_put(&screen->finished, shot);
 	}
 	screen->running = false;
-	framebuffer_destroy(steal_pointer(&screen->retired));
 	pthread_mutex_unlock(&screen->lock);
 	if (write(screen->done_fd, &one, sizeof(one)) < 0)
 		ASSERT(errno == EAGAIN);
@@ -362,7 +360,6 @@ void screen_destroy(struct screen *screen)
 	loop_watch_remove(screen->vm->loop, &screen->done_watch);
 	close_fd(&screen->done_fd);
 	framebuffer_destroy(screen->fb);
-	framebuffer_destroy(screen->retired);
 	screen_pages_finish(&screen->pages);
 	pthread_mutex_destroy(&screen->lock);
 	free(screen);

@@ -2,8 +2,8 @@
 /*
  * screen.h - the guest's screen inside the VMM: where its pages are, and pictures of it.
  *
- * All functions are the I/O thread's. Pictures are made by the display thread, which exists only
- * while somebody waits for one; it reads guest memory and nothing else of the VM's.
+ * The I/O thread's, but for screen_framebuffer(). Pictures are made by the display thread, which exists
+ * only while somebody waits for one; it reads guest memory and nothing else of the VM's.
  */
 #ifndef CLOCHE_VMM_SCREEN_H
 #define CLOCHE_VMM_SCREEN_H
@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "display/framebuffer.h"
 #include "display/screenshot.h"
 #include "lib/wire_fields.h"
 
@@ -41,6 +42,9 @@ int screen_restore(struct screen *screen, struct wire_reader *in, struct error *
 
 /* The size of the attached screen. False: none is attached. */
 bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height);
+
+/* The same, to read from: a reference that the caller drops, or NULL. Any thread while the screen exists. */
+struct framebuffer *screen_framebuffer(struct screen *screen);
 
 /* Takes a picture; @done is called exactly once, later or at once. Works while paused. */
 void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,

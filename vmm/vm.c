@@ -18,6 +18,7 @@
 #include "vmm/agent.h"
 #include "vmm/control.h"
 #include "vmm/devices.h"
+#include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/snapshot/copy.h"
 #include "vmm/snapshot/file.h"
@@ -102,6 +103,7 @@ void vm_resume(struct vm *vm)
 {
 	vcpu_group_resume(&vm->vcpus);
 	vm->paused = false;
+	scan_poke(vm->scan);
 }
 
 /* --- what the guest does --------------------------------------------------------------------- */
@@ -251,6 +253,8 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct error *err)
 	ret = agent_create(vm->loop, &agent_handlers, &vm->agent);
 	if (ret == 0)
 		ret = screen_create(vm, &vm->screen);
+	if (ret == 0)
+		ret = scan_create(vm, &vm->scan);
 	return ret ? error_set(err, ret, "cannot set up: %s", strerror(-ret)) : 0;
 }
 
@@ -479,9 +483,11 @@ int vm_run(struct vm *vm, const struct clone_plan **out_plan, struct error *err)
 void vm_destroy(struct vm *vm)
 {
 	signalled_vm = NULL;
-	/* Open requests end here, each telling the one before it: copies, agent, screen, then the clients. */
+	/* Open requests end here, each telling the one before it: copies, agent, screen, then the clients.
+	 * Whoever watches the screen ends before it. */
 	copies_end(vm);
 	agent_destroy(vm->agent);
+	scan_destroy(vm->scan);
 	screen_destroy(vm->screen);
 	control_destroy(vm->control);
 	vcpu_group_finish(&vm->vcpus);

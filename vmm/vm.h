@@ -15,7 +15,7 @@
  * has its memory already (vm_adopt). Both have vm_restore for vm_boot.
  *
  * Threads: the caller's is the I/O thread from vm_run() on. vCPU threads enter through the bus and
- * through vm_end(); the screen's thread only reads guest memory. All else is I/O thread only.
+ * through vm_end(); the threads of screen and scan only read guest memory. All else is I/O thread only.
  */
 #ifndef CLOCHE_VMM_VM_H
 #define CLOCHE_VMM_VM_H
@@ -177,6 +177,7 @@ struct vm {
 
 	struct agent *agent;
 	struct screen *screen;
+	struct scan *scan;
 	struct control *control;
 	struct loop_timer ttl;
 	uint64_t ttl_deadline_ns; /* 0: none */

@@ -21,6 +21,7 @@
 #include "lib/wire.h"
 #include "vmm/agent.h"
 #include "vmm/control.h"
+#include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/snapshot/copy.h"
 #include "vmm/virtio/balloon.h"
@@ -30,7 +31,7 @@
 #define MEMORY_MIB 64
 
 static struct {
-	unsigned pauses, resumes;
+	unsigned pauses, resumes, pokes;
 	enum vm_reason ended;
 	/* What was asked of the agent or the screen last, and how to answer it. */
 	agent_done *agent_done;
@@ -116,6 +117,12 @@ void screen_shoot(struct screen *screen, enum screenshot_format format, screen_d
 	machine.format = format;
 	machine.screen_done = done;
 	machine.done_arg = arg;
+}
+
+void scan_poke(struct scan *scan)
+{
+	(void)scan;
+	machine.pokes++;
 }
 
 int screenshot_parse_format(const char *name, enum screenshot_format *out_format)

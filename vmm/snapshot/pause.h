@@ -12,8 +12,8 @@
  *	   `---------------------------- pause_end() ----------------------------'
  *	        devices look at their queues again; the vCPUs run, unless the session was frozen before
  *
- * What doesn't rest: the display thread, which only reads guest memory, and the console's output, whose
- * bytes have left the guest. Neither is part of a guest's state. The host's side of vsock and net stands
+ * What doesn't rest: the threads of screen and scan, which only read guest memory, and the console's output,
+ * whose bytes have left the guest. Neither is part of a guest's state. The host's side of vsock and net stands
  * still because the I/O thread does.
  */
 #ifndef CLOCHE_VMM_SNAPSHOT_PAUSE_H
