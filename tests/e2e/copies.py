@@ -20,6 +20,10 @@ def scratch(name):
     return os.path.join(programs.RUNTIME, name)
 
 
+def template_file(suffix):
+    return os.path.join(os.environ["XDG_CACHE_HOME"], "cloche/templates/default." + suffix)
+
+
 class Copy(Guest):
     """A session that can be copied, and may be a copy. It has the test page's server as a relay."""
 

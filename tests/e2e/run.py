@@ -33,6 +33,7 @@ import test_net  # noqa: F401 pylint: disable=unused-import
 import test_ends  # noqa: F401 pylint: disable=unused-import
 import test_snapshot  # noqa: F401 pylint: disable=unused-import
 import test_fork  # noqa: F401 pylint: disable=unused-import
+import test_bake  # noqa: F401 pylint: disable=unused-import
 
 
 def chosen(names):

@@ -140,6 +140,46 @@ def net_packet_rate_holds():
     check(took >= least, f"{count} frames in {took:.2f} s, at least {least:.2f} s wanted")
 
 
+def own_tap(name):
+    command("ip", "tuntap", "add", name, "mode", "tap")
+    command("ip", "link", "set", name, "up")
+
+
+@test
+def net_of_forks():
+    """A copy's card is another one, and has no link unless it is given its own."""
+    session, alone, plugged = Session("carded"), Session("alone"), Session("plugged")
+    for name in ("carded0", "plugged0"):
+        own_tap(name)
+    command("ip", "address", "add", f"{TAP_HOST}/24", "dev", "carded0")
+    servers = Servers("/proc/self/ns/net", TAP_HOST, MIB)
+    try:
+        session.start("--net", "tap:carded0", "--append",
+                      f"ip={TAP_GUEST}::{TAP_HOST}:255.255.255.0::eth0:off")
+        download(session, servers, TAP_HOST)
+        programs.cloche("fork", "carded", "alone", "--timeout", PATIENCE, status=0, limit=2 * PATIENCE)
+        programs.cloche("fork", "carded", "plugged", "--net", "tap:plugged0", "--timeout", PATIENCE, status=0,
+                        limit=2 * PATIENCE)
+        equal([carrier(each) for each in (session, alone, plugged)], ["1", "0", "1"], "links")
+        macs = {each.shell("cat /sys/class/net/eth0/address") for each in (session, alone, plugged)}
+        equal(len(macs), 3, f"the number of addresses in {macs}")
+        download(session, servers, TAP_HOST)
+        # The same address, now behind the copy's tap.
+        programs.cloche("freeze", "carded", status=0)
+        command("ip", "address", "del", f"{TAP_HOST}/24", "dev", "carded0")
+        command("ip", "address", "add", f"{TAP_HOST}/24", "dev", "plugged0")
+        download(plugged, servers, TAP_HOST)
+        upload(plugged, TAP_HOST, MIB)
+        result = programs.cloche("fork", "plugged", "both", "--net", "tap:plugged0", status=None)
+        check(result.status != 0, "a tap is two sessions'")
+    finally:
+        servers.close()
+        for each in (session, alone, plugged):
+            each.kill()
+        for name in ("carded0", "plugged0"):
+            command("ip", "link", "del", name)
+
+
 def passt_processes():
     """Zombies left out: passt is a daemon, and we inherit it."""
     found = []

@@ -8,17 +8,13 @@ import signal
 import time
 
 import programs
-from copies import BAKE_LIMIT, Copy, are_apart, kill_all, leaves_only, scratch
+from copies import BAKE_LIMIT, Copy, are_apart, kill_all, leaves_only, scratch, template_file
 from programs import cloche, vmm
 from harness import PATIENCE, check, contains, equal, test, wait_until
 
 KILLS = 50
 ROUNDS = 10
 FIRST = (130, 180)  # in the first field of the test page
-
-
-def template_file(suffix):
-    return os.path.join(os.environ["XDG_CACHE_HOME"], "cloche/templates/default." + suffix)
 
 
 @test
