@@ -41,8 +41,9 @@ struct worker {
 	const xcb_screen_t *screen;
 	struct keymap *keymap;
 	struct windows *windows;
-	bool mapping_changed; /* by somebody: read it before the next request */
-	bool held[256];       /* keys that a step pressed and none released yet */
+	bool mapping_changed;  /* by somebody: read it before the next request */
+	bool held[256];        /* keys that a step pressed and none released yet */
+	uint32_t keysyms[256]; /* of those that a "keysym" pressed; 0: another step did */
 };
 
 /* --- events --- */
@@ -235,11 +236,94 @@ static int chord_do(struct worker *worker, const struct step *step, struct error
 			worker->held[keycodes[i]] = true;
 	}
 	for (size_t i = count; i-- > 0 && step->way != WAY_DOWN;) {
-		if (step->way == WAY_UP)
+		if (step->way == WAY_UP) {
 			worker->held[keycodes[i]] = false;
+			worker->keysyms[keycodes[i]] = 0;
+		}
 		key_release(worker, keycodes[i]);
 	}
 	return 0;
+}
+
+/* --- keysyms, as a viewer sends them --- */
+
+/*
+ * The viewer's keyboard has made a keysym of its keys already, Shift and Caps Lock among them; the guest's
+ * keyboard may have it elsewhere. Shift is what the guest's key needs while it goes down, then again what
+ * the viewer holds. Keys that write nothing are pressed with whatever is held: Shift+Tab is one.
+ */
+static int keysym_press(struct worker *worker, uint32_t keysym, struct error *err)
+{
+	const uint8_t shifts[] = { keycode_of(worker, XKB_KEY_Shift_L),
+		                   keycode_of(worker, XKB_KEY_Shift_R) };
+	bool caps = keys_has_case(keysym) && caps_lock_is_on(worker);
+	struct stroke stroke;
+
+	if (keysyms_prepare(worker, &keysym, 1) != 1 ||
+	    !keymap_find(worker->keymap, keysym, &stroke))
+		return error_set(err, -EBUSY, "the keyboard has no spare key");
+	if (worker->held[stroke.keycode])
+		return 0;
+	bool shifted = worker->held[shifts[0]] || worker->held[shifts[1]];
+	bool add = stroke.shift && !shifted;
+	bool drop = !stroke.shift && shifted && keys_is_character(keysym);
+
+	if (caps)
+		keysym_type(worker, XKB_KEY_Caps_Lock);
+	for (size_t i = 0; i < 2; i++)
+		if ((add && i == 0) || (drop && worker->held[shifts[i]]))
+			fake(worker, add ? XCB_KEY_PRESS : XCB_KEY_RELEASE, shifts[i], 0, 0);
+	fake(worker, XCB_KEY_PRESS, stroke.keycode, 0, 0);
+	for (size_t i = 0; i < 2; i++)
+		if ((add && i == 0) || (drop && worker->held[shifts[i]]))
+			fake(worker, add ? XCB_KEY_RELEASE : XCB_KEY_PRESS, shifts[i], 0, 0);
+	if (caps)
+		keysym_type(worker, XKB_KEY_Caps_Lock);
+	worker->held[stroke.keycode] = true;
+	worker->keysyms[stroke.keycode] = keysym;
+	return 0;
+}
+
+/* The key that it was pressed with; with Shift let go in between it may have another name by now. */
+static uint8_t keycode_to_release(struct worker *worker, uint32_t keysym)
+{
+	uint8_t keycode = keycode_of(worker, keysym);
+
+	for (unsigned i = 0; i < 256; i++)
+		if (worker->held[i] && worker->keysyms[i] == keysym)
+			return (uint8_t)i;
+	return worker->held[keycode] && worker->keysyms[keycode] ? keycode : 0;
+}
+
+static void keysym_release(struct worker *worker, uint32_t keysym)
+{
+	uint8_t keycode = keycode_to_release(worker, keysym);
+
+	if (!keycode)
+		return;
+	worker->held[keycode] = false;
+	worker->keysyms[keycode] = 0;
+	fake(worker, XCB_KEY_RELEASE, keycode, 0, 0);
+}
+
+/* Digits of the keypad are digits: whether its keys write some is the guest's Num Lock's affair. */
+static uint32_t without_keypad(uint32_t keysym)
+{
+	if (keysym >= XKB_KEY_KP_0 && keysym <= XKB_KEY_KP_9)
+		return XKB_KEY_0 + (keysym - XKB_KEY_KP_0);
+	if (keysym == XKB_KEY_KP_Decimal)
+		return XKB_KEY_period;
+	return keysym == XKB_KEY_KP_Separator ? XKB_KEY_comma : keysym;
+}
+
+static int keysym_do(struct worker *worker, const struct step *step, struct error *err)
+{
+	uint32_t keysym = without_keypad(step->keysym);
+	int ret = step->way == WAY_UP ? 0 : keysym_press(worker, keysym, err);
+
+	if (ret == 0 && step->way != WAY_DOWN)
+		keysym_release(worker, keysym);
+	return ret;
 }
 
 /* --- steps --- */
@@ -258,6 +342,8 @@ static int step_do(struct worker *worker, const struct step *step, struct error 
 		return 0;
 	case STEP_KEY:
 		return chord_do(worker, step, err);
+	case STEP_KEYSYM:
+		return keysym_do(worker, step, err);
 	case STEP_TEXT:
 		return text_type(worker, step->text, err);
 	case STEP_SLEEP:

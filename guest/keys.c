@@ -63,6 +63,18 @@ uint32_t keys_from_character(int32_t value)
 	return xkb_utf32_to_keysym((uint32_t)value);
 }
 
+bool keys_is_character(uint32_t keysym)
+{
+	uint32_t value = xkb_keysym_to_utf32(keysym);
+
+	return value >= 0x20 && value != 0x7f;
+}
+
+bool keys_has_case(uint32_t keysym)
+{
+	return xkb_keysym_to_upper(keysym) != xkb_keysym_to_lower(keysym);
+}
+
 static uint32_t keysym_from_name(const char *name)
 {
 	const char *rest = name;

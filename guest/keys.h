@@ -5,6 +5,7 @@
 #ifndef CLOCHE_GUEST_KEYS_H
 #define CLOCHE_GUEST_KEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,11 @@ int keys_parse_chord(const char *text, struct chord *out_chord, struct error *er
 
 /* The keysym that types code point @value; LF and CR are Return, TAB is Tab. 0 when none does. */
 uint32_t keys_from_character(int32_t value);
+
+/* True: @keysym is something that is written, whose meaning Shift decides; not Tab, Return or F1. */
+bool keys_is_character(uint32_t keysym);
+
+/* True: it is a letter that Caps Lock makes another. */
+bool keys_has_case(uint32_t keysym);
 
 #endif

@@ -10,6 +10,7 @@
 #include "guest/text.h"
 
 #define BUTTON_MAX 9
+#define KEYSYM_MAX 0x1fffffff /* of the X protocol: 29 bits */
 
 static int way_parse(json_t *object, struct step *step, struct error *err)
 {
@@ -70,6 +71,18 @@ static int key_parse(json_t *object, json_t *value, struct step *step, struct er
 	return way_parse(object, step, err);
 }
 
+static int keysym_parse(json_t *object, json_t *value, struct step *step, struct error *err)
+{
+	json_int_t keysym = json_integer_value(value);
+
+	if (!json_is_integer(value) || keysym < 1 || keysym > KEYSYM_MAX)
+		return error_set(err, -EINVAL, "\"keysym\" must be an integer, 1 to %d",
+		                 KEYSYM_MAX);
+	step->kind = STEP_KEYSYM;
+	step->keysym = (uint32_t)keysym;
+	return way_parse(object, step, err);
+}
+
 static int text_parse(json_t *value, struct step *step, struct error *err)
 {
 	const char *text = json_string_value(value);
@@ -109,11 +122,13 @@ static int step_parse(json_t *object, uint32_t width, uint32_t height, struct st
 		return button_parse(object, value, step, err);
 	if ((value = json_object_get(object, "key")))
 		return key_parse(object, value, step, err);
+	if ((value = json_object_get(object, "keysym")))
+		return keysym_parse(object, value, step, err);
 	if ((value = json_object_get(object, "text")))
 		return text_parse(value, step, err);
 	if ((value = json_object_get(object, "sleep_ms")))
 		return sleep_parse(value, step, err);
-	return error_set(err, -EINVAL, "it has none of move, button, key, text, sleep_ms");
+	return error_set(err, -EINVAL, "it has none of move, button, key, keysym, text, sleep_ms");
 }
 
 int steps_parse(json_t *array, uint32_t width, uint32_t height, struct steps *out_steps,

@@ -15,8 +15,8 @@
 #define STEPS_MAX 1024
 #define STEPS_SLEEP_MAX_MS 60000
 
-enum step_kind { STEP_MOVE, STEP_BUTTON, STEP_KEY, STEP_TEXT, STEP_SLEEP };
-enum step_way { WAY_CLICK, WAY_DOWN, WAY_UP }; /* of a button or chord */
+enum step_kind { STEP_MOVE, STEP_BUTTON, STEP_KEY, STEP_KEYSYM, STEP_TEXT, STEP_SLEEP };
+enum step_way { WAY_CLICK, WAY_DOWN, WAY_UP }; /* of a button, chord or keysym */
 
 struct step {
 	enum step_kind kind;
@@ -24,6 +24,7 @@ struct step {
 	int16_t x, y;
 	uint8_t button;
 	struct chord chord;
+	uint32_t keysym;
 	const char *text; /* borrowed from the JSON; valid UTF-8 that keys_from_character() knows */
 	uint32_t sleep_ms;
 };

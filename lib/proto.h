@@ -81,6 +81,7 @@
  * input     steps [step…], done in order; step is one of
  *           {"move":[x,y]} {"button":1..9,"down":bool} {"key":"ctrl+a"} (press and release)
  *           {"key":"shift","down":bool} {"text":"any Unicode"} {"sleep_ms":n}
+ *           {"keysym":N,"down":bool}: an X keysym as a person's keyboard made it, whatever its layout
  *           Key names are X keysym names, case-insensitive for modifiers, with the xdotool aliases
  *           ctrl alt shift super meta; wheel is buttons 4 5 6 7 (up, down, left, right).
  *           -> steps N (number done), x, y (the pointer afterwards)

@@ -797,6 +797,45 @@ def test_input_caps_lock(agent):
     SITE.wait(lambda s: s["value"] == "aBCd", "caps lock")
 
 
+def keysyms(*numbers):
+    """Each pressed and released, one after the other."""
+    return [{"keysym": number, "down": down} for number in numbers for down in (True, False)]
+
+
+SHIFT, CONTROL = 0xffe1, 0xffe3
+
+
+def test_input_keysyms_of_any_layout(agent):
+    """As a viewer sends them: Shift+7 is a slash on its keyboard, and isn't on the guest's."""
+    def held(number, *between):
+        return [{"keysym": number, "down": True}, *between, {"keysym": number, "down": False}]
+
+    keys_page(agent)
+    steps(agent, *held(SHIFT, *keysyms(ord("/"), ord("A"), ord("="))), *keysyms(ord("a")))
+    SITE.wait(lambda s: s["value"] == "/A=a", "another layout's shift")
+    # Without Shift: the viewer has Caps Lock on, or a key of its own.
+    steps(agent, *keysyms(ord("B"), ord("?"), ord("b"), 0xe9, 0x010020ac, 0x0101f642, 0xffb7))
+    SITE.wait(lambda s: s["value"] == "/A=aB?bé€🙂7", "keys that the guest has elsewhere or not at all")
+    steps(agent, {"key": "CapsLock"}, *keysyms(ord("c"), ord("C")), {"key": "CapsLock"})
+    SITE.wait(lambda s: s["value"].endswith("7cC"), "the guest's own caps lock")
+    steps(agent, *held(CONTROL, *keysyms(ord("a"))), *keysyms(0xff08))
+    SITE.wait(lambda s: s["value"] == "" and "Ca" in s["log"], "select all, delete")
+    steps(agent, *held(SHIFT, *keysyms(0xff51)))
+    SITE.wait(lambda s: s["log"][-1] == "SArrowLeft", "shift with a key that writes nothing")
+
+
+def test_input_keysyms_are_let_go(agent):
+    keys_page(agent)
+    # Shift is let go before the key: the same key has another name by then.
+    steps(agent, {"keysym": SHIFT, "down": True}, {"keysym": ord("A"), "down": True},
+          {"keysym": SHIFT, "down": False}, {"keysym": ord("a"), "down": False})
+    value = SITE.wait(lambda s: s["value"].startswith("A"), "a key")["value"]
+    time.sleep(1.5)  # a key that is still down would repeat
+    assert SITE.wait(lambda s: True, "the state")["value"] == value
+    steps(agent, *keysyms(ord("b")), {"keysym": ord("q"), "down": False})
+    SITE.wait(lambda s: s["value"] == value + "b", "another key")
+
+
 def test_input_errors(agent):
     agent.conn.wait_event(event="ready", stage="display")
     call = agent.conn.call

@@ -162,20 +162,43 @@ static void test_characters_to_keysyms(void **state)
 	assert_int_equal(keys_from_character(0x85), 0);
 }
 
+static void test_kinds_of_keysyms(void **state)
+{
+	static const struct {
+		uint32_t keysym;
+		bool is_character, has_case;
+	} rows[] = {
+		{ XKB_KEY_a, true, true },           { XKB_KEY_Eacute, true, true },
+		{ XKB_KEY_slash, true, false },      { XKB_KEY_space, true, false },
+		{ 0x01006f22, true, false },         { XKB_KEY_Cyrillic_de, true, true },
+		{ XKB_KEY_Tab, false, false },       { XKB_KEY_Return, false, false },
+		{ XKB_KEY_BackSpace, false, false }, { XKB_KEY_Delete, false, false },
+		{ XKB_KEY_F1, false, false },        { XKB_KEY_Shift_L, false, false },
+		{ XKB_KEY_Left, false, false },      { XKB_KEY_ISO_Left_Tab, false, false },
+		{ 0x1fffffff, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(keys_is_character(rows[i].keysym), rows[i].is_character);
+		assert_int_equal(keys_has_case(rows[i].keysym), rows[i].has_case);
+	}
+}
+
 static void test_steps(void **state)
 {
 	json_t *array =
 		json_loads("[{\"move\":[0,799]},{\"move\":[1279,0]},{\"button\":1},"
 	                   "{\"button\":9,\"down\":true},{\"key\":\"shift\",\"down\":false},"
 	                   "{\"key\":\"a\"},{\"text\":\"\xf0\x9f\x99\x82\\n\"},"
-	                   "{\"sleep_ms\":60000}]",
+	                   "{\"sleep_ms\":60000},{\"keysym\":536870911,\"down\":true}]",
 	                   0, NULL);
 	struct steps steps = { .count = 0 };
 	struct error err = { 0 };
 
 	(void)state;
 	assert_int_equal(steps_parse(array, 1280, 800, &steps, &err), 0);
-	assert_int_equal(steps.count, 8);
+	assert_int_equal(steps.count, 9);
 	assert_int_equal(steps.list[0].kind, STEP_MOVE);
 	assert_int_equal(steps.list[0].y, 799);
 	assert_int_equal(steps.list[2].way, WAY_CLICK);
@@ -184,6 +207,9 @@ static void test_steps(void **state)
 	assert_int_equal(steps.list[5].way, WAY_CLICK);
 	assert_int_equal(steps.list[6].kind, STEP_TEXT);
 	assert_int_equal(steps.list[7].sleep_ms, 60000);
+	assert_int_equal(steps.list[8].kind, STEP_KEYSYM);
+	assert_int_equal(steps.list[8].keysym, 0x1fffffff);
+	assert_int_equal(steps.list[8].way, WAY_DOWN);
 	steps_finish(&steps);
 	json_decref(array);
 }
@@ -210,6 +236,10 @@ static void test_steps_refused(void **state)
 		"{\"text\":\"\\u0007\"}",
 		"{\"sleep_ms\":-1}",
 		"{\"sleep_ms\":60001}",
+		"{\"keysym\":0}",
+		"{\"keysym\":536870912}",
+		"{\"keysym\":\"a\"}",
+		"{\"keysym\":97,\"down\":1}",
 		"{\"jump\":1}",
 		"{}",
 		"1",
@@ -257,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_chords),
 		cmocka_unit_test(test_chords_refused),
 		cmocka_unit_test(test_characters_to_keysyms),
+		cmocka_unit_test(test_kinds_of_keysyms),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_steps_refused),
 		cmocka_unit_test(test_steps_too_many),
