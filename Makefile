@@ -40,7 +40,7 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
 
 # What the CLI takes of it: a screen as somebody outside of the VMM knows it.
 SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.c display/png.c \
-           display/scratch.c
+           display/scratch.c display/png_read.c display/find.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
@@ -92,7 +92,7 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
 
 # The small libraries are linked in: a session's process is up a quarter sooner, and holds less.
 VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lpthread
-SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic
+SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lspng
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))

@@ -36,7 +36,7 @@ unit_test_guest_tidy_WRAP := open sync
 
 SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC)) \
                          $(SUPERVISOR_DISPLAY_SRC)
-SUPERVISOR_TEST_LIBS := -ldeflate -llz4 -lxxhash
+SUPERVISOR_TEST_LIBS := -ldeflate -llz4 -lspng -lxxhash
 unit_test_supervisor_actions_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_actions_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_parse_SRC := $(SUPERVISOR_UNDER_TEST)
@@ -54,6 +54,8 @@ unit_test_supervisor_template_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_template_LIBS := $(SUPERVISOR_TEST_LIBS)
 
 DISPLAY_LIBS := -ldeflate -lspng -lxxhash
+unit_test_display_find_SRC := $(SUPERVISOR_DISPLAY_SRC)
+unit_test_display_find_LIBS := $(DISPLAY_LIBS)
 unit_test_display_framebuffer_SRC := $(DISPLAY_SRC)
 unit_test_display_framebuffer_LIBS := $(DISPLAY_LIBS)
 unit_test_display_framebuffer_WRAP := malloc calloc
