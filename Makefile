@@ -44,7 +44,8 @@ SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
-           vmm/agent.c vmm/agent_event.c vmm/screen.c vmm/screen_pages.c vmm/scan.c vmm/report.c vmm/probe.c \
+           vmm/agent.c vmm/agent_event.c vmm/screen.c vmm/screen_pages.c vmm/scan.c vmm/frames.c vmm/action_event.c \
+           vmm/control_watch.c vmm/report.c vmm/probe.c \
            vmm/status.c vmm/options_net.c vmm/control_copies.c vmm/vm_restore.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \

@@ -149,6 +149,16 @@
  *           was at path before is there still.
  *           Both wait until all memory is loaded and a copy has acknowledged; a session with a writable
  *           disk is refused ("failed").
+ * frames    a connected stream socket comes along; fast? bool (look 30 times a second, whether anything
+ *           changes or not) -> {}. The screen's changes are sent to the socket (display/frame_stream.h)
+ *           until it is closed, or something comes in on it. A slow reader gets the newest of each tile.
+ * subscribe text? bool -> {}. From then on this client gets the events "action" (a request to the agent
+ *           that acts on the guest: realtime_ns, by "agent|viewer", verb "input" with steps, more? (steps
+ *           that aren't told), or verb "browser" with op, url?), "alert" (name, x, y, width, height,
+ *           frozen). Without text nothing that was typed is told: {"characters":N} for a text, key "?"
+ *           and keysym 0 for one that writes, URLs up to their query.
+ * alert     name (up to 64 printable ASCII characters), x, y, width, height, freeze? bool -> {}: a picture
+ *           that was watched for is on the screen. A line in the log, an event, and with freeze a pause
  * pause, resume -> {}
  * quit      -> {} and the VMM ends, status 0
  */

@@ -146,6 +146,7 @@ int control_create(struct vm *vm, const char *path, struct control **out_control
 		return error_set(err, -ENOMEM, "no memory for the control socket");
 	control->vm = vm;
 	control->complaints = (struct log_limit)LOG_LIMIT_INIT;
+	control->alerts = (struct log_limit)LOG_LIMIT_INIT;
 	control->listener = (struct listener)LISTENER_INIT;
 	control->deaths = json_array();
 	control->path = strdup(path);

@@ -36,4 +36,13 @@ void control_notify_stats(struct control *control);
 /* Remembers that a process of the guest has died ("died" event), for status. Takes NULL. */
 void control_note_death(struct control *control, const json_t *event);
 
+/* Sends @event (stolen; NULL: nothing) to all clients that have subscribed. Takes NULL. */
+void control_publish(struct control *control, json_t *event);
+
+/*
+ * Tells them of @request, which is to act on the guest, without what was typed unless they asked for it.
+ * @by: "agent" or "viewer". Takes NULL.
+ */
+void control_publish_action(struct control *control, const json_t *request, const char *by);
+
 #endif

@@ -23,6 +23,7 @@ struct client {
 	struct wire_conn conn;
 	struct loop_watch watch;
 	unsigned pending;
+	bool subscribed, with_text; /* to events; to those of actions with what was typed */
 };
 
 struct control {
@@ -34,7 +35,7 @@ struct control {
 	struct pending *waiting; /* owned: "wait" */
 	struct pending *asking;  /* owned: "balloon", for statistics */
 	json_t *deaths;          /* owned array */
-	struct log_limit complaints;
+	struct log_limit complaints, alerts;
 };
 
 /* NULL: it has gone. Valid until the loop runs on. */
@@ -67,6 +68,12 @@ json_int_t control_pending_id(const struct pending *pending);
 void control_verb_fork(struct client *client, json_int_t id, const struct wire_message *message);
 void control_verb_snapshot(struct client *client, json_int_t id,
                            const struct wire_message *message);
+
+/* control_watch.c: the verbs of those who watch. */
+void control_verb_frames(struct client *client, json_int_t id, const struct wire_message *message);
+void control_verb_subscribe(struct client *client, json_int_t id,
+                            const struct wire_message *message);
+void control_verb_alert(struct client *client, json_int_t id, const struct wire_message *message);
 
 /* The session ends: whoever still waits is answered. */
 void control_end_waits(struct control *control);

@@ -342,11 +342,13 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 		return;
 	}
 	struct pending *pending = control_pend(client, id);
+	if (!pending)
+		return;
 	/* Input or another page: whoever watches wants to see it. */
 	scan_poke(client->control->vm->scan);
-	if (pending)
-		agent_request(client->control->vm->agent, request, message->blob,
-		              message->blob_size, timeout_ms, on_agent_reply, pending);
+	control_publish_action(client->control, request, "agent");
+	agent_request(client->control->vm->agent, request, message->blob, message->blob_size,
+	              timeout_ms, on_agent_reply, pending);
 }
 
 static void on_screenshot(void *arg, json_t *reply, int fd)
@@ -409,6 +411,9 @@ static const struct {
 	{ "balloon", verb_balloon },
 	{ "fork", control_verb_fork },
 	{ "snapshot", control_verb_snapshot },
+	{ "frames", control_verb_frames },
+	{ "subscribe", control_verb_subscribe },
+	{ "alert", control_verb_alert },
 };
 
 bool control_run_verb(struct client *client, const char *verb, json_int_t id,

@@ -422,3 +422,8 @@ uint64_t scan_time(const struct scan *scan)
 {
 	return scan->time_ns;
 }
+
+const struct tiles *scan_tiles(const struct scan *scan)
+{
+	return scan->tiles;
+}

@@ -78,4 +78,7 @@ void scan_wake(struct scan *scan);
 /* In a callback: when the last scan began (CLOCK_MONOTONIC); 0: there was none. */
 uint64_t scan_time(const struct scan *scan);
 
+/* In a callback: the screen as it was scanned last, until the callback returns; NULL: it wasn't. */
+const struct tiles *scan_tiles(const struct scan *scan);
+
 #endif

@@ -18,6 +18,7 @@
 #include "vmm/agent.h"
 #include "vmm/control.h"
 #include "vmm/devices.h"
+#include "vmm/frames.h"
 #include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/snapshot/copy.h"
@@ -255,6 +256,8 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct error *err)
 		ret = screen_create(vm, &vm->screen);
 	if (ret == 0)
 		ret = scan_create(vm, &vm->scan);
+	if (ret == 0)
+		ret = frames_create(vm, &vm->frames);
 	return ret ? error_set(err, ret, "cannot set up: %s", strerror(-ret)) : 0;
 }
 
@@ -487,6 +490,7 @@ void vm_destroy(struct vm *vm)
 	 * Whoever watches the screen ends before it. */
 	copies_end(vm);
 	agent_destroy(vm->agent);
+	frames_destroy(vm->frames);
 	scan_destroy(vm->scan);
 	screen_destroy(vm->screen);
 	control_destroy(vm->control);

@@ -178,6 +178,7 @@ struct vm {
 	struct agent *agent;
 	struct screen *screen;
 	struct scan *scan;
+	struct frames *frames;
 	struct control *control;
 	struct loop_timer ttl;
 	uint64_t ttl_deadline_ns; /* 0: none */

@@ -21,6 +21,7 @@
 #include "lib/wire.h"
 #include "vmm/agent.h"
 #include "vmm/control.h"
+#include "vmm/frames.h"
 #include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/snapshot/copy.h"
@@ -47,6 +48,9 @@ static struct {
 	char *path, *parent;
 	int progress_fd;
 	copy_done *copy_done;
+	/* Who wanted frames: the socket is owned here. */
+	int frames_fd, frames_ret;
+	bool frames_fast;
 	/* The balloon. */
 	bool answers; /* there is a driver that brings statistics */
 	unsigned asked;
@@ -123,6 +127,15 @@ void scan_poke(struct scan *scan)
 {
 	(void)scan;
 	machine.pokes++;
+}
+
+int frames_add(struct frames *frames, int fd, bool fast)
+{
+	(void)frames;
+	machine.frames_fast = fast;
+	if (machine.frames_ret == 0)
+		machine.frames_fd = fd;
+	return machine.frames_ret;
 }
 
 int screenshot_parse_format(const char *name, enum screenshot_format *out_format)
