@@ -35,7 +35,8 @@ LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/
            lib/listener.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
-               display/screenshot.c display/grid.c display/tiles.c \
+               display/screenshot.c display/grid.c display/tiles.c display/pixels.c display/scale.c \
+               display/compare.c display/stillness.c \
                display/frame_stream.c
 
 # What the CLI takes of it: a screen as somebody outside of the VMM knows it.
@@ -45,6 +46,7 @@ SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
            vmm/agent.c vmm/agent_event.c vmm/screen.c vmm/screen_pages.c vmm/scan.c vmm/frames.c vmm/action_event.c \
+           vmm/picture.c vmm/settle.c vmm/frame_ids.c vmm/control_screen.c \
            vmm/control_watch.c vmm/report.c vmm/probe.c \
            vmm/status.c vmm/options_net.c vmm/control_copies.c vmm/vm_restore.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
@@ -67,9 +69,7 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c \
            vmm/arch/x86_64/cpu_state.c vmm/arch/x86_64/msrs.c
 
-SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/actions_perform.c \
-           supervisor/actions_steps.c supervisor/actions_table.c supervisor/actions_values.c \
-           supervisor/bake.c supervisor/balloon.c supervisor/client.c \
+SUPERVISOR_SRC := supervisor/actions.c supervisor/bake.c supervisor/balloon.c supervisor/client.c \
            supervisor/cmd_act.c supervisor/cmd_bake.c supervisor/cmd_balloon.c \
            supervisor/cmd_console.c supervisor/cmd_cp.c supervisor/cmd_doctor.c \
            supervisor/cmd_exec.c supervisor/cmd_fork.c supervisor/cmd_freeze.c \

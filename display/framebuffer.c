@@ -14,9 +14,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <tmmintrin.h>
-#endif
 
 #include "display/xwd.h"
 #include "lib/cleanup.h"
@@ -131,71 +128,6 @@ unsigned framebuffer_width(const struct framebuffer *fb)
 unsigned framebuffer_height(const struct framebuffer *fb)
 {
 	return fb->layout.height;
-}
-
-size_t framebuffer_rgb_size(const struct framebuffer *fb)
-{
-	return (size_t)fb->layout.width * fb->layout.height * 3;
-}
-
-/* B, G, R, unused -> R, G, B. */
-static void convert_plain(uint8_t *rgb, const uint8_t *bgrx, size_t pixels)
-{
-	for (size_t i = 0; i < pixels; i++) {
-		rgb[3 * i] = bgrx[4 * i + 2];
-		rgb[3 * i + 1] = bgrx[4 * i + 1];
-		rgb[3 * i + 2] = bgrx[4 * i];
-	}
-}
-
-#if defined(__x86_64__)
-/* Seven times the speed of the plain loop as gcc 12 -O2 compiles it. */
-__attribute__((target("ssse3"))) static void convert_ssse3(uint8_t *rgb, const uint8_t *bgrx,
-                                                           size_t pixels)
-{
-	const __m128i order = _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
-	size_t i = 0;
-
-	/* Stores 16 bytes for 12 of pixels: the next round writes over the rest, so the last
-	 * pixels are left to the plain loop. */
-	for (; i + 8 <= pixels; i += 4) {
-		__m128i four = _mm_loadu_si128((const __m128i *)(const void *)(bgrx + 4 * i));
-
-		_mm_storeu_si128((__m128i *)(void *)(rgb + 3 * i), _mm_shuffle_epi8(four, order));
-	}
-	convert_plain(rgb + 3 * i, bgrx + 4 * i, pixels - i);
-}
-#endif
-
-static void convert(uint8_t *rgb, const uint8_t *bgrx, size_t pixels)
-{
-#if defined(__x86_64__)
-	if (__builtin_cpu_supports("ssse3")) {
-		convert_ssse3(rgb, bgrx, pixels);
-		return;
-	}
-#endif
-	convert_plain(rgb, bgrx, pixels);
-}
-
-void framebuffer_read_rgb(const struct framebuffer *fb, uint8_t *out_rgb)
-{
-	for (uint32_t y = 0; y < fb->layout.height; y++) {
-		uint64_t offset = fb->layout.pixels_offset + (uint64_t)y * fb->layout.stride;
-		size_t left = fb->layout.width;
-
-		while (left > 0) {
-			size_t in_page = offset % FRAMEBUFFER_PAGE_SIZE;
-			size_t run = (FRAMEBUFFER_PAGE_SIZE - in_page) / 4;
-
-			if (run > left)
-				run = left;
-			convert(out_rgb, fb->pages[offset / FRAMEBUFFER_PAGE_SIZE] + in_page, run);
-			out_rgb += 3 * run;
-			offset += 4 * run;
-			left -= run;
-		}
-	}
 }
 
 #define COLOR_BITS 0x00ffffffu

@@ -40,19 +40,10 @@ void framebuffer_destroy(struct framebuffer *fb);
 unsigned framebuffer_width(const struct framebuffer *fb);
 unsigned framebuffer_height(const struct framebuffer *fb);
 
-/* Bytes that framebuffer_read_rgb() writes: width * height * 3. */
-size_t framebuffer_rgb_size(const struct framebuffer *fb);
-
 /*
- * Copies the screen as rows of R, G, B bytes, top left first. Can't fail and never blocks, whether
- * the guest runs, is paused or has ended, as long as its pages are mapped. A screen that is being
- * painted is read half-painted. 0.2 ms for 1280x800 when it is in the cache.
- */
-void framebuffer_read_rgb(const struct framebuffer *fb, uint8_t *out_rgb);
-
-/*
- * Copies the pixels of @area, which lies within the screen, as packed rows of 0x00RRGGBB. Likewise; each pixel
- * is read once.
+ * Copies the pixels of @area, which lies within the screen, as packed rows of 0x00RRGGBB; each is read once.
+ * Can't fail and never blocks, whether the guest runs, is paused or has ended, as long as its pages are
+ * mapped. A screen that is being painted is read half-painted.
  */
 void framebuffer_read_area(const struct framebuffer *fb, const struct rectangle *area,
                            uint32_t *out_pixels);

@@ -33,9 +33,10 @@
 #define PROTO_ERR_DENIED "denied"       /* not allowed in this guest or outside its folders */
 #define PROTO_ERR_NOT_FOUND "not_found"
 #define PROTO_ERR_TOO_LARGE "too_large"
-#define PROTO_ERR_BUSY "busy"     /* too many requests under way */
-#define PROTO_ERR_FAILED "failed" /* the system said no; message has errno's text */
-#define PROTO_ERR_GONE "gone"     /* the agent or guest went away meanwhile */
+#define PROTO_ERR_BUSY "busy"               /* too many requests under way */
+#define PROTO_ERR_FAILED "failed"           /* the system said no; message has errno's text */
+#define PROTO_ERR_STALE_FRAME "stale_frame" /* it is unknown, or not as it was */
+#define PROTO_ERR_GONE "gone"               /* the agent or guest went away meanwhile */
 
 /* Limits of both sides. */
 #define PROTO_REQUESTS_MAX 32        /* requests under way on one agent channel */
@@ -124,9 +125,21 @@
  *           there). A fork's started_ns is the moment at which its original was stopped.
  * wait      for "agent|display|browser|loaded", timeout_ms? (60000) -> what status says. Of a copy the
  *           agent and the browser are ready when it has acknowledged.
- * screenshot format? "png" (default) | "rgb" | "hash", timeout_ms? -> width, height, size, hash
- *           (XXH3-64 of the RGB rows, 16 hex digits), read_us, encode_us; the picture is a sealed
- *           memfd that comes along (not for "hash")
+ * screenshot format? "png" (default) | "rgb" | "hash", region? [x,y,width,height] (of the screen; default:
+ *           all), max_width?, max_pixels? (of the picture, which is made smaller to fit, never larger) ->
+ *           width, height (of the picture), region, scale (picture's width / region's, a real), frame
+ *           (the screen's name, for compare), size, hash (XXH3-64 of the picture's RGB rows, 16 hex
+ *           digits), read_us, encode_us; the picture is a sealed memfd that comes along (not for "hash")
+ * settle    quiet_ms? (500; 1 to 60000), timeout_ms? (10000), rect? [x,y,width,height] (default: all) ->
+ *           settled bool (nothing there has changed for quiet_ms; false: not within timeout_ms), frame,
+ *           waited_ms, periodic [[x,y,width,height]…] (what went round among few pictures with a regular
+ *           period, such as a caret, and was left out). By tiles of 64x32 pixels
+ * compare   frame, against? (frame; default: the screen now), rect? | point? [x,y] (what is asked about;
+ *           default: all), picture? bool (not with against) -> changed bool, rects
+ *           [[x,y,width,height]…] (at most 256), frame (of what it was compared with), size? (of the
+ *           picture: a PNG of the screen now with what has changed marked, a sealed memfd that comes
+ *           along). By tiles of 64x32 pixels: a tile that holds the point, or overlaps rect, counts
+ *           whole. The VMM remembers the last 64 frames that it has named; others: "stale_frame"
  * agent     request {verb,…} without id, blob? -> the agent's reply under the client's id
  * balloon   target_mib? (0 to memory_mib), timeout_ms? (2000) -> driver bool, target_mib, actual_mib,
  *           inflated_mib, reported_mib (given back since the start, by the balloon and by reports of

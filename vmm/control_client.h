@@ -74,6 +74,11 @@ void control_verb_frames(struct client *client, json_int_t id, const struct wire
 void control_verb_subscribe(struct client *client, json_int_t id,
                             const struct wire_message *message);
 void control_verb_alert(struct client *client, json_int_t id, const struct wire_message *message);
+/* control_screen.c: the verbs about what is on the screen. */
+void control_verb_screenshot(struct client *client, json_int_t id,
+                             const struct wire_message *message);
+void control_verb_settle(struct client *client, json_int_t id, const struct wire_message *message);
+void control_verb_compare(struct client *client, json_int_t id, const struct wire_message *message);
 
 /* The session ends: whoever still waits is answered. */
 void control_end_waits(struct control *control);

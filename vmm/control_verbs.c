@@ -16,7 +16,6 @@
 #include "lib/proto.h"
 #include "vmm/agent.h"
 #include "vmm/scan.h"
-#include "vmm/screen.h"
 #include "vmm/status.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/vm.h"
@@ -25,7 +24,6 @@
 #define PENDING_PER_CLIENT_MAX 32
 #define DEFAULT_WAIT_MS 60000
 #define DEFAULT_AGENT_MS 30000
-#define DEFAULT_SCREENSHOT_MS 10000
 #define DEFAULT_BALLOON_MS 2000
 
 /* A request whose answer comes later. */
@@ -306,7 +304,7 @@ static void verb_balloon(struct client *client, json_int_t id, const struct wire
 		               on_stats_overdue);
 }
 
-/* --- agent, screenshot, pause, resume, quit -------------------------------------------------- */
+/* --- agent, pause, resume, quit -------------------------------------------------------------- */
 
 static void on_agent_reply(void *arg, json_t *reply, const void *blob, size_t blob_size)
 {
@@ -351,31 +349,6 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 	              timeout_ms, on_agent_reply, pending);
 }
 
-static void on_screenshot(void *arg, json_t *reply, int fd)
-{
-	struct pending *pending = arg;
-
-	json_object_set_new(reply, "id", json_integer(pending->id));
-	control_complete(pending, reply, NULL, 0, fd);
-}
-
-static void verb_screenshot(struct client *client, json_int_t id,
-                            const struct wire_message *message)
-{
-	const json_t *member = json_object_get(message->object, "format");
-	const char *name = member ? json_string_value(member) : "png";
-	enum screenshot_format format;
-
-	if (!name || screenshot_parse_format(name, &format)) {
-		control_refuse(client, id, PROTO_ERR_BAD_REQUEST,
-		               "'format' must be png, rgb or hash");
-		return;
-	}
-	struct pending *pending = control_pend(client, id);
-	if (pending)
-		screen_shoot(client->control->vm->screen, format, on_screenshot, pending);
-}
-
 static void verb_pause(struct client *client, json_int_t id, const struct wire_message *message)
 {
 	(void)message;
@@ -403,7 +376,9 @@ static const struct {
 } verbs[] = {
 	{ "status", verb_status },
 	{ "wait", verb_wait },
-	{ "screenshot", verb_screenshot },
+	{ "screenshot", control_verb_screenshot },
+	{ "settle", control_verb_settle },
+	{ "compare", control_verb_compare },
 	{ "agent", verb_agent },
 	{ "pause", verb_pause },
 	{ "resume", verb_resume },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * screen.c - from the agent's list of pages to a picture in a memfd.
+ * screen.c - from the agent's list of pages to a framebuffer that jobs are done with.
  *
- * The display thread works off the list of shots and ends when it is empty. .lock guards that list
+ * The display thread works off the list of jobs and ends when it is empty. .lock guards that list
  * and the framebuffer pointer; whoever reads the framebuffer has a reference of its own, so that it may be
  * replaced meanwhile.
  */
@@ -16,7 +16,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "display/framebuffer.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/proto.h"
@@ -29,17 +28,8 @@
 
 #define ATTACH_TIMEOUT_MS 30000
 
-struct shot {
-	struct shot *next;
-	enum screenshot_format format;
-	screen_done *done;
-	void *arg;
-	json_t *reply; /* owned; filled by the display thread */
-	int fd;        /* owned */
-};
-
-struct shot_list {
-	struct shot *head, **tail;
+struct job_list {
+	struct screen_job *head, **tail;
 };
 
 struct screen {
@@ -49,7 +39,7 @@ struct screen {
 	struct framebuffer *fb;      /* owned; written by the I/O thread */
 	struct screen_pages pages;   /* that .fb lies in */
 	pthread_mutex_t lock;
-	struct shot_list waiting, finished;
+	struct job_list waiting, finished;
 	unsigned count;
 	bool running;
 	pthread_t thread;
@@ -58,29 +48,29 @@ struct screen {
 	struct loop_watch done_watch;
 };
 
-static void list_init(struct shot_list *list)
+static void list_init(struct job_list *list)
 {
 	list->head = NULL;
 	list->tail = &list->head;
 }
 
-static void list_put(struct shot_list *list, struct shot *shot)
+static void list_put(struct job_list *list, struct screen_job *job)
 {
-	shot->next = NULL;
-	*list->tail = shot;
-	list->tail = &shot->next;
+	job->next = NULL;
+	*list->tail = job;
+	list->tail = &job->next;
 }
 
-static struct shot *list_take(struct shot_list *list)
+static struct screen_job *list_take(struct job_list *list)
 {
-	struct shot *shot = list->head;
+	struct screen_job *job = list->head;
 
-	if (!shot)
+	if (!job)
 		return NULL;
-	list->head = shot->next;
+	list->head = job->next;
 	if (!list->head)
 		list->tail = &list->head;
-	return shot;
+	return job;
 }
 
 bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out_height)
@@ -202,68 +192,39 @@ void screen_attach(struct screen *screen)
 
 /* --- the display thread ---------------------------------------------------------------------- */
 
-static void take(const struct framebuffer *fb, struct shot *shot)
-{
-	struct screenshot result = { .fd = -1 };
-	struct error err = { 0 };
-	char hash[20];
-
-	if (screenshot_take(fb, shot->format, &result, &err)) {
-		shot->reply = wire_reply_error(0, PROTO_ERR_FAILED, "%s", err.msg);
-		return;
-	}
-	snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)result.hash);
-	shot->fd = steal_fd(&result.fd);
-	shot->reply = wire_reply_ok(0);
-	json_object_set_new(shot->reply, "width", json_integer(result.width));
-	json_object_set_new(shot->reply, "height", json_integer(result.height));
-	json_object_set_new(shot->reply, "size", json_integer((json_int_t)result.size));
-	json_object_set_new(shot->reply, "hash", json_string(hash));
-	json_object_set_new(shot->reply, "read_us", json_integer((json_int_t)result.read_us));
-	json_object_set_new(shot->reply, "encode_us", json_integer((json_int_t)result.encode_us));
-}
-
 static void *display_main(void *arg)
 {
 	struct screen *screen = arg;
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&screen->lock);
-	for (struct shot *shot; (shot = list_take(&screen->waiting));) {
+	for (struct screen_job *job; (job = list_take(&screen->waiting));) {
 		struct framebuffer *fb = framebuffer_share(screen->fb);
 
 		pthread_mutex_unlock(&screen->lock);
-		take(fb, shot);
+		job->work(job, fb);
 		framebuffer_destroy(fb);
 		pthread_mutex_lock(&screen->lock);
-		list_put(&screen->finished, shot);
+		list_put(&screen->finished, job);
+		if (write(screen->done_fd, &one, sizeof(one)) < 0)
+			ASSERT(errno == EAGAIN);
 	}
 	screen->running = false;
 	pthread_mutex_unlock(&screen->lock);
-	if (write(screen->done_fd, &one, sizeof(one)) < 0)
-		ASSERT(errno == EAGAIN);
 	return NULL;
-}
-
-static void deliver(struct screen *screen, struct shot *shot)
-{
-	screen->count--;
-	shot->done(shot->arg, shot->reply, shot->fd);
-	close_fd(&shot->fd);
-	free(shot);
 }
 
 static void deliver_finished(struct screen *screen)
 {
-	struct shot *shot;
-
-	do {
+	for (;;) {
 		pthread_mutex_lock(&screen->lock);
-		shot = list_take(&screen->finished);
+		struct screen_job *job = list_take(&screen->finished);
 		pthread_mutex_unlock(&screen->lock);
-		if (shot)
-			deliver(screen, shot);
-	} while (shot);
+		if (!job)
+			return;
+		screen->count--;
+		job->finished(job);
+	}
 }
 
 static void join(struct screen *screen)
@@ -291,40 +252,26 @@ static int start_thread(struct screen *screen)
 	return ret;
 }
 
-static void refuse(screen_done *done, void *arg, const char *code, const char *message)
+int screen_run(struct screen *screen, struct screen_job *job)
 {
-	done(arg, wire_reply_error(0, code, "%s", message), -1);
-}
-
-void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,
-                  void *arg)
-{
-	if (!screen->fb) {
-		refuse(done, arg, PROTO_ERR_NOT_READY,
-		       "the guest has no screen (yet): wait for display");
-		return;
-	}
-	struct shot *shot = screen->count < SCREEN_SHOTS_MAX ? calloc(1, sizeof(*shot)) : NULL;
-	if (!shot) {
-		refuse(done, arg, PROTO_ERR_BUSY, "too many screenshots are under way");
-		return;
-	}
-	*shot = (struct shot){ .format = format, .done = done, .arg = arg, .fd = -1 };
+	if (!screen->fb)
+		return -ENODATA;
+	if (screen->count == SCREEN_JOBS_MAX)
+		return -EBUSY;
 	screen->count++;
 	pthread_mutex_lock(&screen->lock);
-	list_put(&screen->waiting, shot);
+	list_put(&screen->waiting, job);
 	bool start = !screen->running;
 	screen->running = true;
 	pthread_mutex_unlock(&screen->lock);
 	int ret = start ? start_thread(screen) : 0;
 	if (ret == 0)
-		return;
-	/* Without a thread nobody else touches the list, whose only member is this shot. */
+		return 0;
+	/* Without a thread nobody else touches the list, whose only member is this job. */
 	screen->running = false;
 	list_take(&screen->waiting);
-	shot->reply = wire_reply_error(0, PROTO_ERR_FAILED, "cannot start the display thread: %s",
-	                               strerror(-ret));
-	deliver(screen, shot);
+	screen->count--;
+	return ret;
 }
 
 int screen_create(struct vm *vm, struct screen **out_screen)

@@ -18,9 +18,11 @@
 #include "vmm/agent.h"
 #include "vmm/control.h"
 #include "vmm/devices.h"
+#include "vmm/frame_ids.h"
 #include "vmm/frames.h"
 #include "vmm/scan.h"
 #include "vmm/screen.h"
+#include "vmm/settle.h"
 #include "vmm/snapshot/copy.h"
 #include "vmm/snapshot/file.h"
 #include "vmm/snapshot/gate.h"
@@ -258,6 +260,10 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct error *err)
 		ret = scan_create(vm, &vm->scan);
 	if (ret == 0)
 		ret = frames_create(vm, &vm->frames);
+	if (ret == 0)
+		ret = frame_ids_create(&vm->frame_ids);
+	if (ret == 0)
+		ret = settling_create(vm, &vm->settling);
 	return ret ? error_set(err, ret, "cannot set up: %s", strerror(-ret)) : 0;
 }
 
@@ -491,8 +497,10 @@ void vm_destroy(struct vm *vm)
 	copies_end(vm);
 	agent_destroy(vm->agent);
 	frames_destroy(vm->frames);
+	settling_destroy(vm->settling);
 	scan_destroy(vm->scan);
 	screen_destroy(vm->screen);
+	frame_ids_destroy(vm->frame_ids);
 	control_destroy(vm->control);
 	vcpu_group_finish(&vm->vcpus);
 	if (!atomic_load(&vm->stages[STAGE_ENTRY]))

@@ -179,6 +179,8 @@ struct vm {
 	struct screen *screen;
 	struct scan *scan;
 	struct frames *frames;
+	struct settling *settling;
+	struct frame_ids *frame_ids;
 	struct control *control;
 	struct loop_timer ttl;
 	uint64_t ttl_deadline_ns; /* 0: none */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "display/pixels.h"
 #include "display/screenshot.h"
 #include "lib/clock.h"
 
@@ -132,14 +133,19 @@ static void *encode_libpng(const struct framebuffer *fb, const struct screen *sc
 		            .height = screen->height,
 		            .format = PNG_FORMAT_RGB };
 	png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
-	uint8_t *rgb = malloc(framebuffer_rgb_size(fb));
+	struct rectangle all = { .width = screen->width, .height = screen->height };
+	size_t count = (size_t)all.width * all.height;
+	uint32_t *pixels = malloc(4 * count);
+	uint8_t *rgb = malloc(3 * count);
 	void *file = malloc(size);
 
-	if (!rgb || !file)
+	if (!pixels || !rgb || !file)
 		err(1, "memory");
-	framebuffer_read_rgb(fb, rgb);
+	framebuffer_read_area(fb, &all, pixels);
+	pixels_to_rgb(pixels, count, rgb);
 	if (!png_image_write_to_memory(&image, file, &size, 0, rgb, 0, NULL))
 		errx(1, "libpng: %s", image.message);
+	free(pixels);
 	free(rgb);
 	*out_size = size;
 	return file;
@@ -147,6 +153,7 @@ static void *encode_libpng(const struct framebuffer *fb, const struct screen *sc
 
 int main(int argc, char *argv[])
 {
+	struct screenshot_wish wish = { .format = SCREENSHOT_PNG };
 	struct error error = { 0 };
 	struct framebuffer *fb;
 	struct screen screen;
@@ -162,7 +169,7 @@ int main(int argc, char *argv[])
 		size_t yard_size;
 
 		uint64_t start = clock_now_ns();
-		if (screenshot_take(fb, SCREENSHOT_PNG, &shot, &error))
+		if (screenshot_take(fb, &wish, &shot, &error))
 			errx(1, "%s", error.msg);
 		uint64_t ours = clock_now_ns();
 		void *yard = encode_libpng(fb, &screen, &yard_size);

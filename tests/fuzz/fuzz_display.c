@@ -59,9 +59,11 @@ static void attach(const struct guest_memory *memory, const struct wire_message 
 		CHECK(err.code < 0 && !fb);
 		return;
 	}
-	CHECK(framebuffer_rgb_size(fb) ==
-	      (size_t)framebuffer_width(fb) * framebuffer_height(fb) * 3);
-	CHECK(screenshot_take(fb, picture ? SCREENSHOT_PNG : SCREENSHOT_HASH, &shot, &err) == 0);
+	struct screenshot_wish wish = {
+		.format = picture ? SCREENSHOT_PNG : SCREENSHOT_HASH,
+	};
+	CHECK(screenshot_take(fb, &wish, &shot, &err) == 0);
+	CHECK(shot.width == framebuffer_width(fb) && shot.height == framebuffer_height(fb));
 	screenshot_finish(&shot);
 	framebuffer_destroy(fb);
 }

@@ -37,6 +37,30 @@ static int create(const struct xwd_fixture *file, struct framebuffer **out_fb)
 	return rc;
 }
 
+/* All of it, as packed rows of R, G, B. */
+static void read_rgb(const struct framebuffer *fb, uint8_t *rgb)
+{
+	struct rectangle all = { .width = framebuffer_width(fb), .height = framebuffer_height(fb) };
+	size_t count = (size_t)all.width * all.height;
+	/* Exactly: a sanitizer sees a byte too many. */
+	uint32_t *pixels = __real_malloc(count * sizeof(*pixels));
+
+	assert_non_null(pixels);
+	framebuffer_read_area(fb, &all, pixels);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(pixels[i] >> 24, 0);
+		rgb[3 * i] = (uint8_t)(pixels[i] >> 16);
+		rgb[3 * i + 1] = (uint8_t)(pixels[i] >> 8);
+		rgb[3 * i + 2] = (uint8_t)pixels[i];
+	}
+	free(pixels);
+}
+
+static size_t rgb_size(const struct framebuffer *fb)
+{
+	return (size_t)3 * framebuffer_width(fb) * framebuffer_height(fb);
+}
+
 static void test_pixels(void **state)
 {
 	static const struct {
@@ -66,17 +90,64 @@ static void test_pixels(void **state)
 		assert_row(rows[i].what, create(&file, &fb) == 0);
 		assert_int_equal(framebuffer_width(fb), rows[i].width);
 		assert_int_equal(framebuffer_height(fb), rows[i].height);
-		size = framebuffer_rgb_size(fb);
+		size = rgb_size(fb);
 		assert_int_equal(size, (size_t)3 * rows[i].width * rows[i].height);
-		rgb = malloc(size); /* exactly: a sanitizer sees a byte too many */
+		rgb = malloc(size);
 		expected = xwd_expected_rgb(&file);
-		framebuffer_read_rgb(fb, rgb);
+		read_rgb(fb, rgb);
 		assert_row(rows[i].what, memcmp(rgb, expected, size) == 0);
 		free(rgb);
 		free(expected);
 		framebuffer_destroy(fb);
 		xwd_fixture_close(&file);
 	}
+}
+
+/* Any piece of it. */
+static void test_areas(void **state)
+{
+	static const struct rectangle areas[] = {
+		{ 0, 0, 1, 1 }, { 320, 122, 1, 1 },  { 0, 0, 321, 123 }, { 64, 32, 64, 32 },
+		{ 5, 7, 3, 1 }, { 256, 96, 65, 27 }, { 0, 122, 321, 1 }, { 320, 0, 1, 123 },
+	};
+	struct xwd_fixture file;
+	struct framebuffer *fb;
+
+	(void)state;
+	xwd_fixture_open(&file, 321, 123, 160, 256, 4 * 321 + 8);
+	assert_int_equal(create(&file, &fb), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(areas); i++) {
+		const struct rectangle *area = &areas[i];
+		uint32_t *pixels = malloc((size_t)4 * area->width * area->height);
+
+		assert_non_null(pixels);
+		framebuffer_read_area(fb, area, pixels);
+		for (unsigned y = 0; y < area->height; y++)
+			for (unsigned x = 0; x < area->width; x++)
+				assert_int_equal(pixels[y * area->width + x],
+				                 xwd_color(area->x + x, area->y + y));
+		free(pixels);
+	}
+	framebuffer_destroy(fb);
+	xwd_fixture_close(&file);
+}
+
+/* It ends with its last reference. */
+static void test_references(void **state)
+{
+	struct xwd_fixture file;
+	struct framebuffer *fb;
+	uint32_t pixel;
+
+	(void)state;
+	xwd_fixture_open(&file, 64, 64, 160, 256, 256);
+	assert_int_equal(create(&file, &fb), 0);
+	assert_ptr_equal(framebuffer_share(fb), fb);
+	framebuffer_destroy(fb);
+	framebuffer_read_area(fb, &(struct rectangle){ 3, 4, 1, 1 }, &pixel);
+	assert_int_equal(pixel, xwd_color(3, 4));
+	framebuffer_destroy(fb);
+	xwd_fixture_close(&file);
 }
 
 /* How a row of the table spoils an honest page list. */
@@ -201,10 +272,10 @@ static void test_header_changes_later(void **state)
 	xwd_fixture_open(&file, 640, 480, 160, 256, 2560);
 	assert_int_equal(create(&file, &fb), 0);
 	memset(xwd_byte(&file, 0), 0xff, 160);
-	rgb = malloc(framebuffer_rgb_size(fb));
+	rgb = malloc(rgb_size(fb));
 	expected = xwd_expected_rgb(&file);
-	framebuffer_read_rgb(fb, rgb);
-	assert_memory_equal(rgb, expected, framebuffer_rgb_size(fb));
+	read_rgb(fb, rgb);
+	assert_memory_equal(rgb, expected, rgb_size(fb));
 	assert_int_equal(framebuffer_width(fb), 640);
 	free(rgb);
 	free(expected);
@@ -226,8 +297,8 @@ static void test_array_is_copied(void **state)
 	first = xwd_byte(&file, file.offset);
 	memcpy(first, "\x11\x22\x33\x44", 4);
 	memset(file.pages, 0, file.count * sizeof(*file.pages));
-	rgb = malloc(framebuffer_rgb_size(fb));
-	framebuffer_read_rgb(fb, rgb);
+	rgb = malloc(rgb_size(fb));
+	read_rgb(fb, rgb);
 	assert_memory_equal(rgb, "\x33\x22\x11", 3);
 	free(rgb);
 	framebuffer_destroy(fb);
@@ -255,6 +326,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pixels),
+		cmocka_unit_test(test_areas),
+		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_header_is_checked),
 		cmocka_unit_test(test_header_changes_later),

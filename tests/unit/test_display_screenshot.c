@@ -65,6 +65,12 @@ static struct framebuffer *open_screen(struct xwd_fixture *file)
 	return fb;
 }
 
+static int take(const struct framebuffer *fb, enum screenshot_format format,
+                struct screenshot *out_shot, struct error *err)
+{
+	return screenshot_take(fb, &(struct screenshot_wish){ .format = format }, out_shot, err);
+}
+
 static void check_sealed(int fd, size_t size)
 {
 	struct stat st;
@@ -85,12 +91,12 @@ static void test_formats(void **state)
 	struct xwd_fixture file;
 	struct framebuffer *fb = open_screen(&file);
 	uint8_t *rgb = xwd_expected_rgb(&file);
-	size_t rgb_size = framebuffer_rgb_size(fb);
+	size_t rgb_size = (size_t)3 * 321 * 123;
 	struct screenshot shot;
 	uint8_t signature[8];
 
 	(void)state;
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_HASH, &shot, NULL), 0);
+	assert_int_equal(take(fb, SCREENSHOT_HASH, &shot, NULL), 0);
 	assert_int_equal(shot.fd, -1);
 	assert_int_equal(shot.size, 0);
 	assert_int_equal(shot.width, 321);
@@ -98,7 +104,7 @@ static void test_formats(void **state)
 	assert_true(shot.hash == XXH3_64bits(rgb, rgb_size));
 	screenshot_finish(&shot);
 
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_RGB, &shot, NULL), 0);
+	assert_int_equal(take(fb, SCREENSHOT_RGB, &shot, NULL), 0);
 	assert_true(shot.hash == XXH3_64bits(rgb, rgb_size));
 	assert_int_equal(shot.size, rgb_size);
 	check_sealed(shot.fd, rgb_size);
@@ -109,7 +115,7 @@ static void test_formats(void **state)
 	screenshot_finish(&shot);
 	assert_int_equal(shot.fd, -1);
 
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_PNG, &shot, NULL), 0);
+	assert_int_equal(take(fb, SCREENSHOT_PNG, &shot, NULL), 0);
 	check_sealed(shot.fd, shot.size);
 	assert_int_equal(pread(shot.fd, signature, 8, 0), 8);
 	assert_memory_equal(signature, "\x89PNG\r\n\x1a\n", 8);
@@ -129,14 +135,72 @@ static void test_hash_follows_pixels(void **state)
 	size_t last = file.offset + (size_t)file.stride * file.height - 4;
 
 	(void)state;
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_HASH, &before, NULL), 0);
+	assert_int_equal(take(fb, SCREENSHOT_HASH, &before, NULL), 0);
 	/* The unused byte of a pixel is no colour; the blue one is. */
 	*xwd_byte(&file, last + 3) ^= 1;
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_HASH, &after, NULL), 0);
+	assert_int_equal(take(fb, SCREENSHOT_HASH, &after, NULL), 0);
 	assert_true(before.hash == after.hash);
+	screenshot_finish(&after);
 	*xwd_byte(&file, last) ^= 1;
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_HASH, &after, NULL), 0);
+	assert_int_equal(take(fb, SCREENSHOT_HASH, &after, NULL), 0);
 	assert_true(before.hash != after.hash);
+	screenshot_finish(&before);
+	screenshot_finish(&after);
+	framebuffer_destroy(fb);
+	xwd_fixture_close(&file);
+}
+
+/* A piece, and a smaller picture of it. */
+static void test_regions(void **state)
+{
+	static const struct {
+		const char *name;
+		struct screenshot_wish wish;
+		unsigned width, height;
+		int rc;
+	} rows[] = {
+		{ "piece", { .region = { 10, 20, 30, 40 } }, 30, 40, 0 },
+		{ "last pixel", { .region = { 320, 122, 1, 1 } }, 1, 1, 0 },
+		{ "narrower", { .max_width = 160 }, 160, 61, 0 },
+		{ "wider isn't wider", { .max_width = 4000, .max_pixels = 1u << 30 }, 321, 123, 0 },
+		{ "fewer pixels", { .max_pixels = 1000 }, 50, 19, 0 },
+		{ "piece, narrower", { .region = { 1, 2, 100, 50 }, .max_width = 10 }, 10, 5, 0 },
+		{ "beyond", { .region = { 300, 0, 22, 10 } }, 0, 0, -ERANGE },
+		{ "flat", { .region = { 0, 0, 10, 0 } }, 0, 0, -ERANGE },
+	};
+	struct xwd_fixture file;
+	struct framebuffer *fb = open_screen(&file);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct screenshot_wish wish = rows[i].wish;
+		struct screenshot shot = { .fd = -7 };
+		struct error err = { 0 };
+
+		wish.format = SCREENSHOT_RGB;
+		assert_row(rows[i].name, screenshot_take(fb, &wish, &shot, &err) == rows[i].rc);
+		assert_row(rows[i].name, err.code == rows[i].rc);
+		if (rows[i].rc) {
+			assert_row(rows[i].name, shot.fd == -7);
+			continue;
+		}
+		assert_row(rows[i].name, shot.width == rows[i].width);
+		assert_row(rows[i].name, shot.height == rows[i].height);
+		check_sealed(shot.fd, (size_t)3 * shot.width * shot.height);
+		assert_true(shot.size == (size_t)3 * shot.width * shot.height);
+		/* Whatever is shown, the tiles are the whole screen's. */
+		assert_int_equal(tiles_grid(shot.tiles)->width, 321);
+		screenshot_finish(&shot);
+	}
+	struct screenshot_wish piece = { .format = SCREENSHOT_RGB, .region = { 7, 9, 2, 1 } };
+	struct screenshot shot;
+	uint8_t rgb[6];
+	assert_int_equal(screenshot_take(fb, &piece, &shot, NULL), 0);
+	assert_int_equal(pread(shot.fd, rgb, 6, 0), 6);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(rgb[i], xwd_color(7 + i / 3, 9) >> (16 - 8 * (i % 3)) & 0xff);
+	assert_true(shot.hash == XXH3_64bits(rgb, 6));
+	screenshot_finish(&shot);
 	framebuffer_destroy(fb);
 	xwd_fixture_close(&file);
 }
@@ -152,16 +216,16 @@ static void test_hard_times(void **state)
 	(void)state;
 	old_kernel = true;
 	write_max = 1000;
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_RGB, &shot, &err), 0);
-	check_sealed(shot.fd, framebuffer_rgb_size(fb));
+	assert_int_equal(take(fb, SCREENSHOT_RGB, &shot, &err), 0);
+	check_sealed(shot.fd, (size_t)3 * 321 * 123);
 	screenshot_finish(&shot);
 	old_kernel = false;
 	write_max = 0;
 
 	shot.fd = -7;
 	no_space = true;
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_RGB, &shot, &err), -ENOSPC);
-	assert_int_equal(screenshot_take(fb, SCREENSHOT_PNG, &shot, &err), -ENOSPC);
+	assert_int_equal(take(fb, SCREENSHOT_RGB, &shot, &err), -ENOSPC);
+	assert_int_equal(take(fb, SCREENSHOT_PNG, &shot, &err), -ENOSPC);
 	no_space = false;
 	assert_int_equal(err.code, -ENOSPC);
 	assert_int_equal(shot.fd, -7);
@@ -195,9 +259,8 @@ static void test_format_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_hash_follows_pixels),
-		cmocka_unit_test(test_hard_times),
+		cmocka_unit_test(test_formats),      cmocka_unit_test(test_hash_follows_pixels),
+		cmocka_unit_test(test_regions),      cmocka_unit_test(test_hard_times),
 		cmocka_unit_test(test_format_names),
 	};
 

@@ -236,7 +236,7 @@ static void test_agent_and_screen(void **state)
 	json_decref(reply);
 
 	say(bed, 0, "{\"id\":7,\"verb\":\"screenshot\"}");
-	machine.screen_done(machine.done_arg, wire_reply_ok(1), -1);
+	machine.picture_done(machine.done_arg, wire_reply_ok(1), -1);
 	reply = granted(bed, 0);
 	assert_int_equal(number(reply, "id"), 7);
 	json_decref(reply);
@@ -358,7 +358,7 @@ static void test_too_much_under_way(void **state)
 		json_decref(granted(bed, 0));
 	say(bed, 0, "{\"id\":36,\"verb\":\"screenshot\"}");
 	expect_nothing(bed, 0);
-	machine.screen_done(machine.done_arg, wire_reply_ok(1), -1);
+	machine.picture_done(machine.done_arg, wire_reply_ok(1), -1);
 	json_decref(granted(bed, 0));
 }
 

@@ -3,8 +3,8 @@
  * test_vmm_scan.c - the thread that watches the screen: who is told what and when, coming and going of listeners,
  * of the screen, and of copies of the process.
  *
- * Wraps clock_gettime and ppoll: the scan's thread doesn't sleep, its clock moves on instead; and
- * pthread_create, to count and to fail. Where a test waits, it is for the thread, by a semaphore.
+ * Time passes as in vmm_scan_bed.h. Wraps pthread_create, too, to count and to fail. Where a test waits, it is
+ * for the thread, by a semaphore.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -15,64 +15,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
-#include "tests/unit/xwd_fixture.h"
-#include "vmm/scan.h"
-#include "vmm/screen.h"
-#include "vmm/vm.h"
+#include "tests/unit/vmm_scan_bed.h"
 
-#define WIDTH 256u
-#define HEIGHT 96u
-#define COLUMNS 4u
-#define TILES 12u
 #define PATIENCE_S 30
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
-int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                 const sigset_t *mask);
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                 const sigset_t *mask);
-int __wrap___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                       const sigset_t *mask, size_t size);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *arg);
 
-static atomic_ullong virtual_ns;
 static bool no_threads;
 static atomic_uint threads; /* that run */
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
-{
-	uint64_t now = atomic_load(&virtual_ns);
-
-	(void)clock;
-	*out = (struct timespec){ .tv_sec = (time_t)(now / NS_PER_S),
-		                  .tv_nsec = (long)(now % NS_PER_S) };
-	return 0;
-}
-
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                 const sigset_t *mask)
-{
-	const struct timespec none = { 0 };
-	int ready = __real_ppoll(fds, count, &none, mask);
-
-	if (ready == 0)
-		atomic_fetch_add(&virtual_ns,
-		                 (uint64_t)timeout->tv_sec * NS_PER_S + (uint64_t)timeout->tv_nsec);
-	return ready;
-}
-
-/* The same, as a hardened build calls it. */
-int __wrap___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                       const sigset_t *mask, size_t size)
-{
-	(void)size;
-	return __wrap_ppoll(fds, count, timeout, mask);
-}
 
 struct entry {
 	void *(*run)(void *);
@@ -99,40 +52,6 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 	*entry = (struct entry){ run, arg };
 	atomic_fetch_add(&threads, 1);
 	return __real_pthread_create(thread, attributes, run_counted, entry);
-}
-
-/* --- the screen ------------------------------------------------------------------------------ */
-
-static struct {
-	pthread_mutex_t lock;
-	struct framebuffer *fb;
-} shown = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-struct framebuffer *screen_framebuffer(struct screen *screen)
-{
-	(void)screen;
-	pthread_mutex_lock(&shown.lock);
-	struct framebuffer *fb = shown.fb ? framebuffer_share(shown.fb) : NULL;
-	pthread_mutex_unlock(&shown.lock);
-	return fb;
-}
-
-static void show(struct framebuffer *fb)
-{
-	pthread_mutex_lock(&shown.lock);
-	struct framebuffer *before = shown.fb;
-	shown.fb = fb;
-	pthread_mutex_unlock(&shown.lock);
-	framebuffer_destroy(before);
-}
-
-static struct framebuffer *open_screen(struct xwd_fixture *file, unsigned width, unsigned height)
-{
-	struct framebuffer *fb;
-
-	xwd_fixture_open(file, width, height, 160, 0, 4 * width);
-	assert_int_equal(framebuffer_create(file->pages, file->count, width, height, &fb, NULL), 0);
-	return fb;
 }
 
 /* --- the bed --------------------------------------------------------------------------------- */
@@ -166,12 +85,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The guest paints in tile number @tile. */
 static void paint(struct bed *bed, unsigned tile)
 {
-	size_t x = tile % COLUMNS * TILE_WIDTH, y = tile / COLUMNS * TILE_HEIGHT;
-
-	*xwd_byte(&bed->file, bed->file.offset + y * bed->file.stride + 4 * x) ^= 1;
+	paint_tile(&bed->file, tile);
 }
 
 static void wait_for(sem_t *semaphore)

@@ -14,6 +14,8 @@
 #include "tests/unit/xwd_fixture.h"
 #include "vmm/agent.h"
 #include "vmm/control.h"
+#include "vmm/frame_ids.h"
+#include "vmm/picture.h"
 #include "vmm/screen.h"
 #include "vmm/vm.h"
 
@@ -89,7 +91,6 @@ static void answer_with_screen(uint64_t first)
 
 struct bed {
 	struct vm vm;
-	struct screen *screen;
 };
 
 static void draw(struct bed *bed, uint64_t first, uint8_t color)
@@ -114,7 +115,8 @@ static int setup(void **state)
 	assert_int_equal(loop_create(&bed->vm.loop), 0);
 	assert_int_equal(
 		guest_memory_init(&bed->vm.memory, RAM, GPA(1ull << 30), GPA(2ull << 30), &err), 0);
-	assert_int_equal(screen_create(&bed->vm, &bed->screen), 0);
+	assert_int_equal(screen_create(&bed->vm, &bed->vm.screen), 0);
+	assert_int_equal(frame_ids_create(&bed->vm.frame_ids), 0);
 	draw(bed, 16, 0x20);
 	draw(bed, 32, 0x40);
 	*state = bed;
@@ -125,7 +127,8 @@ static int teardown(void **state)
 {
 	struct bed *bed = *state;
 
-	screen_destroy(bed->screen);
+	screen_destroy(bed->vm.screen);
+	frame_ids_destroy(bed->vm.frame_ids);
 	guest_memory_finish(&bed->vm.memory);
 	loop_destroy(bed->vm.loop);
 	free(bed);
@@ -153,20 +156,22 @@ static void on_shot(void *arg, json_t *reply, int fd)
 
 static void shoot(struct bed *bed)
 {
-	screen_shoot(bed->screen, SCREENSHOT_RGB, on_shot, bed->vm.loop);
+	const struct screenshot_wish wish = { .format = SCREENSHOT_RGB };
+
+	picture_shoot(&bed->vm, &wish, on_shot, bed->vm.loop);
 }
 
 /* The agent announces the screen that begins at page @first, and says where it is. */
 static void attach(struct bed *bed, uint64_t first)
 {
-	screen_attach(bed->screen);
+	screen_attach(bed->vm.screen);
 	answer_with_screen(first);
 }
 
 /* As many pictures as may wait at once; none comes before the loop runs. */
 static void shoot_most(struct bed *bed)
 {
-	for (unsigned i = 0; i < SCREEN_SHOTS_MAX; i++)
+	for (unsigned i = 0; i < SCREEN_JOBS_MAX; i++)
 		shoot(bed);
 	assert_int_equal(shots.count, 0);
 }
@@ -196,7 +201,7 @@ static void test_no_screen_yet(void **state)
 	struct bed *bed = *state;
 	unsigned width, height;
 
-	assert_false(screen_size(bed->screen, &width, &height));
+	assert_false(screen_size(bed->vm.screen, &width, &height));
 	shoot(bed);
 	assert_int_equal(shots.count, 1);
 	assert_string_equal(shots.code, "not_ready");
@@ -207,12 +212,12 @@ static void test_attach_and_shoot(void **state)
 	struct bed *bed = *state;
 	unsigned width, height;
 
-	screen_attach(bed->screen);
+	screen_attach(bed->vm.screen);
 	assert_int_equal(machine.requests, 1);
 	answer_with_screen(16);
 	assert_int_equal(machine.reached, 1);
 	assert_int_equal(machine.notified, 1);
-	assert_true(screen_size(bed->screen, &width, &height));
+	assert_true(screen_size(bed->vm.screen, &width, &height));
 	assert_int_equal(width, WIDTH);
 	assert_int_equal(height, HEIGHT);
 
@@ -237,16 +242,16 @@ static void test_wrong_screens(void **state)
 {
 	struct bed *bed = *state;
 
-	screen_attach(bed->screen);
+	screen_attach(bed->vm.screen);
 	give_answer(wire_reply_error(1, PROTO_ERR_FAILED, "no framebuffer"), NULL, 0);
-	screen_attach(bed->screen);
+	screen_attach(bed->vm.screen);
 	answer_with_screen(RAM / GUEST_PAGE_SIZE - 1);
 	assert_int_equal(machine.reached, 0);
 	shoot(bed);
 	assert_string_equal(shots.code, "not_ready");
 
 	attach(bed, 16);
-	screen_attach(bed->screen);
+	screen_attach(bed->vm.screen);
 	answer_with_screen(UINT64_MAX - 1);
 	assert_int_equal(machine.reached, 1);
 	shoot(bed);
@@ -260,7 +265,7 @@ static void test_announcements_without_end(void **state)
 	struct bed *bed = *state;
 
 	for (unsigned i = 0; i < 1000; i++)
-		screen_attach(bed->screen);
+		screen_attach(bed->vm.screen);
 	assert_int_equal(machine.requests, 1);
 	answer_with_screen(16);
 	assert_int_equal(machine.requests, 2);
@@ -278,11 +283,11 @@ static void test_announcements_while_pictures_are_taken(void **state)
 
 	attach(bed, 16);
 	for (unsigned round = 0; round < 50; round++) {
-		for (unsigned i = 0; i < SCREEN_SHOTS_MAX; i++) {
+		for (unsigned i = 0; i < SCREEN_JOBS_MAX; i++) {
 			shoot(bed);
 			attach(bed, i % 2 ? 16 : 32);
 		}
-		wait_for_shots(bed, (round + 1) * SCREEN_SHOTS_MAX);
+		wait_for_shots(bed, (round + 1) * SCREEN_JOBS_MAX);
 		assert_string_equal(shots.code, "");
 	}
 }
@@ -296,7 +301,7 @@ static void test_too_many_shots(void **state)
 	shoot(bed);
 	assert_int_equal(shots.count, 1);
 	assert_string_equal(shots.code, "busy");
-	wait_for_shots(bed, SCREEN_SHOTS_MAX + 1);
+	wait_for_shots(bed, SCREEN_JOBS_MAX + 1);
 	assert_string_equal(shots.code, "");
 }
 
@@ -307,9 +312,9 @@ static void test_end_while_pictures_are_taken(void **state)
 
 	attach(bed, 16);
 	shoot_most(bed);
-	screen_destroy(bed->screen);
-	assert_int_equal(shots.count, SCREEN_SHOTS_MAX);
-	assert_int_equal(screen_create(&bed->vm, &bed->screen), 0);
+	screen_destroy(bed->vm.screen);
+	assert_int_equal(shots.count, SCREEN_JOBS_MAX);
+	assert_int_equal(screen_create(&bed->vm, &bed->vm.screen), 0);
 }
 
 /* --- state ----------------------------------------------------------------------------------- */
@@ -318,7 +323,7 @@ static struct wire_writer save(struct bed *bed)
 {
 	struct wire_writer out = WIRE_WRITER_INIT;
 
-	screen_save(bed->screen, &out);
+	screen_save(bed->vm.screen, &out);
 	assert_false(out.failed);
 	return out;
 }
@@ -329,10 +334,10 @@ static int restore(struct bed *bed, const void *data, size_t size)
 	struct wire_reader in = wire_reader_over(data, size);
 	struct error err = { 0 };
 
-	screen_destroy(bed->screen);
-	assert_int_equal(screen_create(&bed->vm, &bed->screen), 0);
+	screen_destroy(bed->vm.screen);
+	assert_int_equal(screen_create(&bed->vm, &bed->vm.screen), 0);
 	machine.reached = 0;
-	int ret = screen_restore(bed->screen, &in, &err);
+	int ret = screen_restore(bed->vm.screen, &in, &err);
 	assert_int_equal(ret, err.code);
 	return ret;
 }
@@ -351,7 +356,7 @@ static void test_copy(void **state)
 	assert_int_equal(restore(bed, saved.data, saved.size), 0);
 	assert_int_equal(machine.reached, 1);
 	assert_int_equal(machine.requests, 1); /* nobody was asked again */
-	assert_true(screen_size(bed->screen, &width, &height));
+	assert_true(screen_size(bed->vm.screen, &width, &height));
 	assert_int_equal(width, WIDTH);
 	assert_int_equal(height, HEIGHT);
 	shots.hash[0] = '\0';
@@ -372,7 +377,7 @@ static void test_copy_without_a_screen(void **state)
 	struct wire_writer saved = save(bed);
 
 	assert_int_equal(restore(bed, saved.data, saved.size), 0);
-	assert_false(screen_size(bed->screen, &width, &height));
+	assert_false(screen_size(bed->vm.screen, &width, &height));
 	assert_int_equal(machine.reached, 0);
 	wire_writer_finish(&saved);
 }
@@ -439,7 +444,7 @@ static void test_screens_that_lie(void **state)
 		put_list(&lie, rows[i].width, rows[i].height, rows[i].pages, rows[i].count);
 		assert_row(rows[i].name, restore(bed, lie.data, lie.size) == 0);
 		assert_row(rows[i].name,
-		           screen_size(bed->screen, &width, &height) == rows[i].attached);
+		           screen_size(bed->vm.screen, &width, &height) == rows[i].attached);
 		assert_row(rows[i].name, machine.reached == rows[i].attached);
 		wire_writer_finish(&lie);
 	}

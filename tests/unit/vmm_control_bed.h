@@ -22,8 +22,10 @@
 #include "vmm/agent.h"
 #include "vmm/control.h"
 #include "vmm/frames.h"
+#include "vmm/picture.h"
 #include "vmm/scan.h"
 #include "vmm/screen.h"
+#include "vmm/settle.h"
 #include "vmm/snapshot/copy.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/vm.h"
@@ -36,12 +38,16 @@ static struct {
 	enum vm_reason ended;
 	/* What was asked of the agent or the screen last, and how to answer it. */
 	agent_done *agent_done;
-	screen_done *screen_done;
+	picture_done *picture_done;
+	settle_done *settle_done;
 	void *done_arg;
 	uint64_t agent_timeout_ms;
 	char agent_verb[32];
 	json_t *hello;
-	enum screenshot_format format;
+	struct screenshot_wish shot;
+	struct comparison_wish comparison;
+	char frames[2][32]; /* of the comparison */
+	struct settle_wish settle;
 	/* The copies that were asked for last: owned here. */
 	struct clone_plan *plans;
 	unsigned plan_count;
@@ -114,12 +120,30 @@ bool screen_size(const struct screen *screen, unsigned *out_width, unsigned *out
 	return true;
 }
 
-void screen_shoot(struct screen *screen, enum screenshot_format format, screen_done *done,
-                  void *arg)
+void picture_shoot(struct vm *vm, const struct screenshot_wish *wish, picture_done *done, void *arg)
 {
-	(void)screen;
-	machine.format = format;
-	machine.screen_done = done;
+	(void)vm;
+	machine.shot = *wish;
+	machine.picture_done = done;
+	machine.done_arg = arg;
+}
+
+void picture_compare(struct vm *vm, const struct comparison_wish *wish, picture_done *done,
+                     void *arg)
+{
+	(void)vm;
+	machine.comparison = *wish;
+	snprintf(machine.frames[0], sizeof(machine.frames[0]), "%s", wish->frame);
+	snprintf(machine.frames[1], sizeof(machine.frames[1]), "%s", wish->against ?: "");
+	machine.picture_done = done;
+	machine.done_arg = arg;
+}
+
+void settle(struct settling *settling, const struct settle_wish *wish, settle_done *done, void *arg)
+{
+	(void)settling;
+	machine.settle = *wish;
+	machine.settle_done = done;
 	machine.done_arg = arg;
 }
 
@@ -136,14 +160,6 @@ int frames_add(struct frames *frames, int fd, bool fast)
 	if (machine.frames_ret == 0)
 		machine.frames_fd = fd;
 	return machine.frames_ret;
-}
-
-int screenshot_parse_format(const char *name, enum screenshot_format *out_format)
-{
-	if (strcmp(name, "png") != 0)
-		return -EINVAL;
-	*out_format = SCREENSHOT_PNG;
-	return 0;
 }
 
 int virtio_balloon_set_target(struct virtio_device *dev, uint64_t size)

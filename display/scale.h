@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * scale.h - a piece of the screen's copy as a picture, as it is or smaller. Any thread; no state.
+ *
+ * Smaller by area: a pixel of the picture is the mean of all that it covers, each by its share, so that hairlines and
+ * small text fade but don't vanish or break, whatever the ratio. Exact: a flat colour stays that colour.
+ */
+#ifndef CLOCHE_DISPLAY_SCALE_H
+#define CLOCHE_DISPLAY_SCALE_H
+
+#include <stdint.h>
+
+#include "display/rectangle.h"
+
+/*
+ * The largest picture of @width x @height pixels, in their proportions and not larger, that is at most
+ * @max_width wide and has at most @max_pixels; 0: any. Each side is at least 1.
+ */
+void scale_fit(unsigned width, unsigned height, unsigned max_width, uint64_t max_pixels,
+               unsigned *out_width, unsigned *out_height);
+
+/*
+ * Makes R, G, B rows of @width x @height pixels, at most those of @area, of @area of @pixels, 0x00RRGGBB in rows
+ * of @stride pixels. No side is longer than PROTO_DISPLAY_SIDE_MAX. 0 or -ENOMEM.
+ */
+int scale_to_rgb(const uint32_t *pixels, unsigned stride, const struct rectangle *area,
+                 unsigned width, unsigned height, uint8_t *out_rgb);
+
+#endif
