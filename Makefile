@@ -35,7 +35,7 @@ LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/
            lib/listener.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
-               display/screenshot.c display/grid.c display/tiles.c display/pixels.c display/scale.c \
+               display/screenshot.c display/grid.c display/tiles.c display/vnc.c display/pixels.c display/scale.c \
                display/compare.c display/stillness.c \
                display/frame_stream.c
 
@@ -44,10 +44,10 @@ SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.
            display/scratch.c display/png_read.c display/find.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
-           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c \
+           vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c vmm/control_viewers.c \
            vmm/agent.c vmm/agent_event.c vmm/screen.c vmm/screen_pages.c vmm/scan.c vmm/frames.c vmm/action_event.c \
            vmm/picture.c vmm/settle.c vmm/frame_ids.c vmm/control_screen.c \
-           vmm/control_watch.c vmm/report.c vmm/probe.c \
+           vmm/control_watch.c vmm/viewers.c vmm/viewer_input.c vmm/report.c vmm/probe.c \
            vmm/status.c vmm/options_net.c vmm/control_copies.c vmm/vm_restore.c \
            vmm/virtio/queue.c vmm/virtio/mmio.c vmm/virtio/pmem.c vmm/virtio/rng.c \
            vmm/virtio/blk.c vmm/virtio/blk_file.c vmm/virtio/blk_request.c vmm/virtio/worker.c \
@@ -72,7 +72,7 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
 SUPERVISOR_SRC := supervisor/actions.c supervisor/bake.c supervisor/balloon.c supervisor/client.c \
            supervisor/cmd_act.c supervisor/cmd_bake.c supervisor/cmd_balloon.c \
            supervisor/cmd_console.c supervisor/cmd_cp.c supervisor/cmd_doctor.c \
-           supervisor/cmd_exec.c supervisor/cmd_fork.c supervisor/cmd_freeze.c \
+           supervisor/cmd_exec.c supervisor/cmd_fork.c supervisor/cmd_freeze.c supervisor/cmd_control.c \
            supervisor/cmd_inspect.c supervisor/cmd_kill.c supervisor/cmd_ls.c \
            supervisor/cmd_restore.c supervisor/cmd_run.c supervisor/cmd_shot.c \
            supervisor/cmd_snapshot.c supervisor/cmd_wait.c supervisor/ending.c \

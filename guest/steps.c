@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #include "guest/text.h"
+#include "lib/proto.h"
 
 #define BUTTON_MAX 9
-#define KEYSYM_MAX 0x1fffffff /* of the X protocol: 29 bits */
 
 static int way_parse(json_t *object, struct step *step, struct error *err)
 {
@@ -75,9 +75,9 @@ static int keysym_parse(json_t *object, json_t *value, struct step *step, struct
 {
 	json_int_t keysym = json_integer_value(value);
 
-	if (!json_is_integer(value) || keysym < 1 || keysym > KEYSYM_MAX)
+	if (!json_is_integer(value) || keysym < 1 || keysym > PROTO_KEYSYM_MAX)
 		return error_set(err, -EINVAL, "\"keysym\" must be an integer, 1 to %d",
-		                 KEYSYM_MAX);
+		                 PROTO_KEYSYM_MAX);
 	step->kind = STEP_KEYSYM;
 	step->keysym = (uint32_t)keysym;
 	return way_parse(object, step, err);

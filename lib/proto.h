@@ -33,10 +33,11 @@
 #define PROTO_ERR_DENIED "denied"       /* not allowed in this guest or outside its folders */
 #define PROTO_ERR_NOT_FOUND "not_found"
 #define PROTO_ERR_TOO_LARGE "too_large"
-#define PROTO_ERR_BUSY "busy"               /* too many requests under way */
-#define PROTO_ERR_FAILED "failed"           /* the system said no; message has errno's text */
-#define PROTO_ERR_STALE_FRAME "stale_frame" /* it is unknown, or not as it was */
-#define PROTO_ERR_GONE "gone"               /* the agent or guest went away meanwhile */
+#define PROTO_ERR_BUSY "busy"                   /* too many requests under way */
+#define PROTO_ERR_FAILED "failed"               /* the system said no; message has errno's text */
+#define PROTO_ERR_STALE_FRAME "stale_frame"     /* it is unknown, or not as it was */
+#define PROTO_ERR_CONTROL_TAKEN "control_taken" /* a person has keyboard and pointer */
+#define PROTO_ERR_GONE "gone"                   /* the agent or guest went away meanwhile */
 
 /* Limits of both sides. */
 #define PROTO_REQUESTS_MAX 32        /* requests under way on one agent channel */
@@ -45,7 +46,8 @@
 #define PROTO_DISPLAY_PAGES_MAX 16384u /* 64 MiB of framebuffer */
 #define PROTO_DISPLAY_SIDE_MIN 64u
 #define PROTO_DISPLAY_SIDE_MAX 4096u
-#define PROTO_GENERATION_DIGITS 32 /* of a generation id: 16 bytes in hex */
+#define PROTO_KEYSYM_MAX 0x1fffffff /* of the X protocol: 29 bits */
+#define PROTO_GENERATION_DIGITS 32  /* of a generation id: 16 bytes in hex */
 
 /*
  * Agent verbs (VMM -> agent) and their members; ? marks what may be left out.
@@ -147,7 +149,13 @@
  *           available_bytes, caches_bytes, swapped_in_bytes, swapped_out_bytes, major_faults,
  *           minor_faults, huge_pages, huge_page_failures, oom_kills}. Fresh figures if the guest
  *           brings them within timeout_ms, else those that there are
- * fork      children [{name, control, vsock, report, console, log, ttl_s?, net?}] (1 to 64; paths are
+ * viewer    a connected stream socket comes along: a VNC viewer is at its other end. control? bool
+ *           (false): it can be given control -> viewer N
+ * control   op "state" | "take" | "release", viewer? N (take: which one; default: the newest that can)
+ *           -> viewers [{viewer, since_ms, control bool (can take it), bytes (sent)}], holder? N.
+ *           While a viewer has control, keyboard and pointer are its own: requests to the agent for
+ *           "input", and for "browser" but its op "state", are refused with "control_taken".
+ * fork      children [{name, control, vsock, vnc?, report, console, log, ttl_s?, net?}] (1 to 64; paths are
  *           absolute and, but for log, must not exist) -> pids [N…] in their order, pause_us (for how
  *           long the guest stood still). The reply comes when the guest runs on; the clones open
  *           their control sockets after it. One that fails says why in its log and report. net is

@@ -134,9 +134,8 @@ static int make_folders(struct job *job, char *const *names, size_t count, struc
 static json_t *describe_copy(const struct job *job, const struct session *session)
 {
 	static const char *const files[][2] = {
-		{ "control", "control.sock" }, { "vsock", "vsock.sock" },
-		{ "report", "report.json" },   { "console", "console.log" },
-		{ "log", "vmm.log" },
+		{ "control", "control.sock" }, { "vsock", "vsock.sock" },    { "vnc", "vnc.sock" },
+		{ "report", "report.json" },   { "console", "console.log" }, { "log", "vmm.log" },
 	};
 	json_t *copy = json_pack("{s:s,s:s*}", "name", session->name, "net", job->plan.net);
 

@@ -45,6 +45,7 @@ int command_cp(struct invocation *inv, struct failure *failure);
 int command_console(struct invocation *inv, struct failure *failure);
 int command_freeze(struct invocation *inv, struct failure *failure);
 int command_thaw(struct invocation *inv, struct failure *failure);
+int command_control(struct invocation *inv, struct failure *failure);
 int command_balloon(struct invocation *inv, struct failure *failure);
 int command_wait(struct invocation *inv, struct failure *failure);
 int command_kill(struct invocation *inv, struct failure *failure);

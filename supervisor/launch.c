@@ -170,6 +170,7 @@ static void make_line(const struct session *session, const struct launch_plan *p
 		add_boot(plan, line);
 	line_format(line, "--control", "%s/control.sock", session->path);
 	line_format(line, "--vsock", "%s/vsock.sock", session->path);
+	line_format(line, "--vnc", "%s/vnc.sock", session->path);
 	line_format(line, "--console", "%s/console.log", session->path);
 	line_format(line, "--report", "%s/report.json", session->path);
 	if (plan->ttl_s)

@@ -3,6 +3,7 @@
  * session.h - a session is a folder: $XDG_RUNTIME_DIR/cloche/NAME, or /run/cloche/NAME for root.
  *
  *	control.sock     the VMM's control socket
+ *	vnc.sock         the VMM's socket for VNC viewers
  *	vsock.sock       the VMM's vsock; vsock.sock_PORT: who is there for the guest on PORT
  *	console.log      the guest's serial console
  *	vmm.log          what the VMM said

@@ -76,6 +76,8 @@ unit_test_display_stillness_WRAP := calloc
 unit_test_display_tiles_SRC := $(DISPLAY_SRC)
 unit_test_display_tiles_LIBS := $(DISPLAY_LIBS)
 unit_test_display_tiles_WRAP := mmap
+unit_test_display_vnc_SRC := $(DISPLAY_SRC)
+unit_test_display_vnc_LIBS := $(DISPLAY_LIBS) -lvncclient
 unit_test_display_xwd_SRC := $(DISPLAY_SRC)
 unit_test_display_xwd_LIBS := $(DISPLAY_LIBS)
 
@@ -86,7 +88,7 @@ unit_test_vmm_agent_WRAP := ioctl clock_gettime
 unit_test_vmm_memory_SRC := vmm/memory.c
 unit_test_vmm_memory_WRAP := mmap
 unit_test_vmm_untouched_SRC := vmm/untouched.c vmm/memory.c
-CONTROL_UNDER_TEST := vmm/control.c vmm/control_verbs.c vmm/control_copies.c vmm/control_screen.c \
+CONTROL_UNDER_TEST := vmm/control.c vmm/control_verbs.c vmm/control_copies.c vmm/control_viewers.c vmm/control_screen.c \
                       vmm/control_watch.c vmm/action_event.c vmm/status.c vmm/platform.c $(DISPLAY_SRC) \
                       vmm/options_net.c vmm/snapshot/restore_mode.c vmm/snapshot/file_format.c
 unit_test_vmm_control_SRC := $(CONTROL_UNDER_TEST)
@@ -97,6 +99,9 @@ unit_test_vmm_control_watch_SRC := $(CONTROL_UNDER_TEST)
 unit_test_vmm_control_watch_LIBS := $(DISPLAY_LIBS)
 unit_test_vmm_control_screen_SRC := $(CONTROL_UNDER_TEST)
 unit_test_vmm_control_screen_LIBS := $(DISPLAY_LIBS)
+unit_test_vmm_control_viewers_SRC := $(CONTROL_UNDER_TEST)
+unit_test_vmm_control_viewers_LIBS := $(DISPLAY_LIBS)
+unit_test_vmm_viewer_input_SRC := vmm/viewer_input.c
 unit_test_vmm_picture_SRC := vmm/picture.c vmm/frame_ids.c $(DISPLAY_SRC)
 unit_test_vmm_picture_LIBS := $(DISPLAY_LIBS)
 unit_test_vmm_screen_SRC := vmm/screen.c vmm/screen_pages.c vmm/picture.c vmm/frame_ids.c vmm/memory.c \

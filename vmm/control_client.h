@@ -79,6 +79,12 @@ void control_verb_screenshot(struct client *client, json_int_t id,
                              const struct wire_message *message);
 void control_verb_settle(struct client *client, json_int_t id, const struct wire_message *message);
 void control_verb_compare(struct client *client, json_int_t id, const struct wire_message *message);
+/* control_viewers.c: viewers, and which of them has keyboard and pointer. */
+void control_verb_viewer(struct client *client, json_int_t id, const struct wire_message *message);
+void control_verb_control(struct client *client, json_int_t id, const struct wire_message *message);
+
+/* Whether a person's control forbids the agent's @request, which is then refused. */
+bool control_is_taken(struct client *client, json_int_t id, const json_t *request);
 
 /* The session ends: whoever still waits is answered. */
 void control_end_waits(struct control *control);

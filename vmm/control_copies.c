@@ -74,6 +74,8 @@ static const char *read_plan(const json_t *child, bool has_card, struct clone_pl
 		return "each of 'children' must have absolute paths: control, vsock, report, "
 		       "console, "
 		       "log";
+	if (json_object_get(child, "vnc") && !take_path(child, "vnc", &plan->vnc))
+		return "'vnc' must be an absolute path";
 	if (ttl && (!json_is_integer(ttl) || json_integer_value(ttl) < 1 ||
 	            json_integer_value(ttl) > TTL_MAX_S))
 		return "'ttl_s' must be 1 to 31536000";

@@ -17,6 +17,7 @@
 #include "vmm/agent.h"
 #include "vmm/scan.h"
 #include "vmm/status.h"
+#include "vmm/viewers.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/vm.h"
 
@@ -310,6 +311,11 @@ static void on_agent_reply(void *arg, json_t *reply, const void *blob, size_t bl
 {
 	struct pending *pending = arg;
 
+	/* What "input" answers. */
+	if (json_object_get(reply, "steps"))
+		viewers_point(pending->control->vm->viewers,
+		              json_integer_value(json_object_get(reply, "x")),
+		              json_integer_value(json_object_get(reply, "y")));
 	json_object_set_new(reply, "id", json_integer(pending->id));
 	control_complete(pending, json_incref(reply), blob, blob_size, -1);
 }
@@ -339,6 +345,8 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 		               "the guest is frozen: thaw it first");
 		return;
 	}
+	if (control_is_taken(client, id, request))
+		return;
 	struct pending *pending = control_pend(client, id);
 	if (!pending)
 		return;
@@ -389,6 +397,8 @@ static const struct {
 	{ "frames", control_verb_frames },
 	{ "subscribe", control_verb_subscribe },
 	{ "alert", control_verb_alert },
+	{ "viewer", control_verb_viewer },
+	{ "control", control_verb_control },
 };
 
 bool control_run_verb(struct client *client, const char *verb, json_int_t id,

@@ -25,6 +25,7 @@ enum {
 	OPT_SIZE,
 	OPT_CONTROL,
 	OPT_VSOCK,
+	OPT_VNC,
 	OPT_CID,
 	OPT_NET,
 	OPT_MAC,
@@ -61,6 +62,7 @@ static const struct option long_options[] = {
 	{ "size", required_argument, NULL, OPT_SIZE },
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "vsock", required_argument, NULL, OPT_VSOCK },
+	{ "vnc", required_argument, NULL, OPT_VNC },
 	{ "cid", required_argument, NULL, OPT_CID },
 	{ "net", required_argument, NULL, OPT_NET },
 	{ "mac", required_argument, NULL, OPT_MAC },
@@ -109,6 +111,7 @@ void options_print_help(FILE *out)
 	      "  --control PATH     control socket, must not exist\n"
 	      "  --vsock PATH       vsock host socket, must not exist; guest port P arrives at "
 	      "PATH_P\n"
+	      "  --vnc PATH         socket for VNC viewers, must not exist\n"
 	      "  --cid N            the guest's vsock CID, 3 or above (default 3)\n"
 	      "  --net WHAT         a network card: tap:IFNAME, tap-fd:N or stream:PATH (default: "
 	      "none)\n"
@@ -260,6 +263,9 @@ static bool take_plain(int option, const char *value, struct vm_config *c)
 		return true;
 	case OPT_VSOCK:
 		c->vsock = value;
+		return true;
+	case OPT_VNC:
+		c->vnc = value;
 		return true;
 	case OPT_CONSOLE:
 		c->console = value;

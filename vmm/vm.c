@@ -27,6 +27,7 @@
 #include "vmm/snapshot/file.h"
 #include "vmm/snapshot/gate.h"
 #include "vmm/snapshot/pager.h"
+#include "vmm/viewers.h"
 
 #define HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 /* If the loop itself hangs, the kernel ends the process this much after the TTL. */
@@ -416,7 +417,9 @@ int vm_boot(struct vm *vm, struct error *err)
 
 int vm_serve(struct vm *vm, struct error *err)
 {
-	return control_create(vm, vm->config->control, &vm->control, err);
+	int ret = viewers_create(vm, vm->config->vnc, &vm->viewers, err);
+
+	return ret ? ret : control_create(vm, vm->config->control, &vm->control, err);
 }
 
 /* --- running --------------------------------------------------------------------------------- */
@@ -498,6 +501,7 @@ void vm_destroy(struct vm *vm)
 	agent_destroy(vm->agent);
 	frames_destroy(vm->frames);
 	settling_destroy(vm->settling);
+	viewers_destroy(vm->viewers);
 	scan_destroy(vm->scan);
 	screen_destroy(vm->screen);
 	frame_ids_destroy(vm->frame_ids);

@@ -49,11 +49,11 @@ struct vm_disk {
 /* What the command line says. Strings are borrowed and live as long as the process. */
 struct vm_config {
 	const char *name;
-	const char *kernel, *initramfs, *image; /* files; initramfs and image may be NULL */
-	const char *append, *page;              /* may be NULL */
-	const char *control, *vsock, *report;   /* paths; may be NULL */
-	const char *console;                    /* path or "-" */
-	const char *examine;                    /* the snapshot of --inspect and --verify */
+	const char *kernel, *initramfs, *image;     /* files; initramfs and image may be NULL */
+	const char *append, *page;                  /* may be NULL */
+	const char *control, *vsock, *vnc, *report; /* paths; may be NULL */
+	const char *console;                        /* path or "-" */
+	const char *examine;                        /* the snapshot of --inspect and --verify */
 	struct vm_disk disks[VM_DISKS_MAX];
 	unsigned disk_count;
 	uint64_t memory; /* bytes */
@@ -181,6 +181,7 @@ struct vm {
 	struct frames *frames;
 	struct settling *settling;
 	struct frame_ids *frame_ids;
+	struct viewers *viewers;
 	struct control *control;
 	struct loop_timer ttl;
 	uint64_t ttl_deadline_ns; /* 0: none */

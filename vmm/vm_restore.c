@@ -85,6 +85,8 @@ static void on_load_failed(void *arg, const char *message)
 		unlink(vm->config->control);
 	if (vm->config->vsock)
 		unlink(vm->config->vsock);
+	if (vm->config->vnc)
+		unlink(vm->config->vnc);
 	_exit(status);
 }
 

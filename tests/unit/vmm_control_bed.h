@@ -27,6 +27,7 @@
 #include "vmm/screen.h"
 #include "vmm/settle.h"
 #include "vmm/snapshot/copy.h"
+#include "vmm/viewers.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/vm.h"
 
@@ -182,6 +183,61 @@ void virtio_balloon_read(struct virtio_device *dev, struct balloon_state *out_st
 	*out_state = machine.balloon;
 }
 
+/* --- viewers --- */
+
+struct viewers {
+	uint64_t last, holder;
+	bool may_control;
+	int error; /* for the next call; 0: it succeeds */
+	char byte; /* that the socket which came along had */
+};
+
+static struct viewers viewers;
+
+int viewers_add(struct viewers *them, int fd, bool may_control, uint64_t *out_number,
+                struct error *err)
+{
+	if (them->error) {
+		close(fd);
+		return error_set(err, them->error, "refused");
+	}
+	assert_int_equal(read(fd, &them->byte, 1), 1);
+	close(fd);
+	them->may_control = may_control;
+	*out_number = ++them->last;
+	return 0;
+}
+
+int viewers_take(struct viewers *them, uint64_t number, uint64_t *out_number, struct error *err)
+{
+	if (them->error)
+		return error_set(err, them->error, "refused");
+	*out_number = them->holder = number ? number : them->last;
+	return 0;
+}
+
+void viewers_release(struct viewers *them)
+{
+	them->holder = 0;
+}
+
+bool viewers_are_in_control(const struct viewers *them)
+{
+	return them->holder != 0;
+}
+
+json_t *viewers_describe(const struct viewers *them)
+{
+	return json_pack("{s:[],s:I}", "viewers", "holder", (json_int_t)them->holder);
+}
+
+void viewers_point(struct viewers *them, json_int_t x, json_int_t y)
+{
+	(void)them;
+	(void)x;
+	(void)y;
+}
+
 void copies_fork(struct vm *vm, struct clone_plan *plans, unsigned count, copy_done *done,
                  void *arg)
 {
@@ -255,6 +311,8 @@ static inline int setup(void **state)
 		                          .cpus = 2,
 		                          .memory = (uint64_t)MEMORY_MIB << 20 };
 	bed->vm.config = &bed->config;
+	viewers = (struct viewers){ 0 };
+	bed->vm.viewers = &viewers;
 	atomic_store(&bed->vm.stages[STAGE_STARTED], 1);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		bed->clients[i] = (struct wire_conn){ .fd = -1 };

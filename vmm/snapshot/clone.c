@@ -44,6 +44,7 @@ static void take_paths(struct vm_config *config, const struct clone_plan *plan)
 	config->name = plan->name;
 	config->control = plan->control;
 	config->vsock = plan->vsock;
+	config->vnc = plan->vnc;
 	config->report = plan->report;
 	config->console = plan->console;
 	config->ttl_s = plan->ttl_s;

@@ -55,6 +55,7 @@ void clone_plan_finish(struct clone_plan *plan)
 	free(plan->name);
 	free(plan->control);
 	free(plan->vsock);
+	free(plan->vnc);
 	free(plan->report);
 	free(plan->console);
 	free(plan->log);

@@ -27,6 +27,7 @@ struct vm;
 /* A session to be made by a fork. Absolute paths; all strings are owned. */
 struct clone_plan {
 	char *name, *control, *vsock, *report, *console, *log;
+	char *vnc; /* NULL: no socket for viewers */
 	char *net; /* what its card is plugged into, as --net has it; NULL: nothing */
 	uint64_t ttl_s;
 };

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vnc.h - a screen shown to VNC viewers (RFC 6143, RFB 3.3 to 3.8), by libvncserver.
+ *
+ *	scan's thread ── vnc_source_show() ──► the source: a copy of the screen
+ *	                                          │ damaged tiles, a map a viewer
+ *	a thread a viewer ◄───────────────────────┘
+ *	   its own copy, its own libvncserver screen with one client, its socket
+ *
+ * Encoders are libvncserver's. It writes until all is written, so each viewer has a thread: one that
+ * doesn't read stops its own thread and nobody else. Damage, pacing and who may type are ours. A viewer
+ * is anybody who may connect: what it says is libvncserver's to bound; clipboard, files, chat, and the size of the
+ * screen are refused by it.
+ *
+ * The library and what it drags in are loaded when the first viewer comes, and not before: a session
+ * that nobody looks at starts without it.
+ */
+#ifndef CLOCHE_DISPLAY_VNC_H
+#define CLOCHE_DISPLAY_VNC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "display/tiles.h"
+#include "lib/error.h"
+
+struct vnc_source; /* opaque */
+struct vnc_viewer; /* opaque */
+
+/* What a viewer does; on its thread, must not block. */
+struct vnc_events {
+	void (*key)(void *arg, uint32_t keysym, bool down);
+	/* @buttons: bit 0 is the left one, as in RFB; inside the screen. */
+	void (*pointer)(void *arg, unsigned x, unsigned y, unsigned buttons);
+	/* The last one: it has gone, or was sent away. vnc_viewer_destroy() doesn't wait any more. */
+	void (*ended)(void *arg);
+};
+
+/*
+ * A screen of @width x @height that shows nothing yet; called @name in viewers' titles (copied).
+ * Loads libvncserver the first time. 0 with *out_source owned by the caller; -ENOENT: the library isn't
+ * there; -ENOMEM. I/O thread.
+ */
+int vnc_source_create(unsigned width, unsigned height, const char *name,
+                      struct vnc_source **out_source, struct error *err);
+
+/* All of its viewers have been destroyed. Takes NULL. */
+void vnc_source_destroy(struct vnc_source *source);
+
+/*
+ * Shows viewers what has changed in @tiles, which must have the source's size: false if not, and then
+ * all viewers are sent away. Any one thread; copies, doesn't wait for viewers.
+ */
+bool vnc_source_show(struct vnc_source *source, const struct tiles *tiles);
+
+/* Where the pointer is; drawn by viewers. Any thread. */
+void vnc_source_point(struct vnc_source *source, unsigned x, unsigned y);
+
+/*
+ * A viewer on the connected stream socket @fd, which is taken, on failure too. @events must live until
+ * it is destroyed. One that hasn't introduced itself within 10 s is sent away. 0 with *out_viewer owned by
+ * the caller; -EMFILE: the process has too many descriptors for select(2), which libvncserver uses;
+ * -ENOMEM, -errno.
+ */
+int vnc_viewer_create(struct vnc_source *source, int fd, const struct vnc_events *events, void *arg,
+                      struct vnc_viewer **out_viewer, struct error *err);
+
+/* Sends it away, if it is still there, and waits for its thread. Takes NULL. I/O thread. */
+void vnc_viewer_destroy(struct vnc_viewer *viewer);
+
+/* Bytes sent to it so far. Any thread. */
+uint64_t vnc_viewer_sent(const struct vnc_viewer *viewer);
+
+#endif

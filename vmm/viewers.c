@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * viewers.c - see viewers.h.
+ *
+ *	viewer's thread: key, pointer ──► .input ──► I/O thread: one "input" at a time to the agent
+ *	scan's thread: frame ──► .source ──► viewers' threads
+ *
+ * The source and the scan's listener exist while there is a viewer: then nobody pays for a screen that
+ * nobody looks at. A viewer's number is its name in logs, replies and the lease; numbers are never used twice,
+ * so a late event of one that has gone counts for nobody.
+ */
+#include "vmm/viewers.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "display/vnc.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/listener.h"
+#include "lib/log.h"
+#include "lib/sock.h"
+#include "vmm/agent.h"
+#include "vmm/scan.h"
+#include "vmm/screen.h"
+#include "vmm/viewer_input.h"
+#include "vmm/vm.h"
+
+#define INPUT_TIMEOUT_MS 10000
+
+struct viewer {
+	struct viewers *viewers;
+	uint64_t number; /* 0: free */
+	bool may_control;
+	uint64_t since_ns;
+	atomic_bool has_ended;
+	struct vnc_viewer *vnc; /* owned */
+};
+
+struct viewers {
+	struct vm *vm;
+	char *path; /* owned */
+	struct listener listener;
+	struct viewer list[VIEWERS_MAX];
+	uint64_t last_number;
+	struct vnc_source *source; /* owned; NULL while nobody looks */
+	struct scan_listener watch;
+	atomic_ullong holder; /* a viewer's number; 0: nobody */
+	struct viewer_input input;
+	bool sending;          /* a request with input is under way */
+	json_t *release;       /* owned: steps that let go, to be sent before all else */
+	atomic_bool size_gone; /* the screen has got another size */
+	int event_fd;          /* owned eventfd: input, or someone has left */
+	struct loop_watch event_watch;
+	struct log_limit complaints;
+};
+
+static void notify(struct viewers *viewers)
+{
+	uint64_t one = 1;
+
+	if (write(viewers->event_fd, &one, sizeof(one)) < 0)
+		ASSERT(errno == EAGAIN);
+}
+
+/* --- on a viewer's thread ----------------------------------------------------------------------- */
+
+static bool is_holder(const struct viewer *viewer)
+{
+	return atomic_load(&viewer->viewers->holder) == viewer->number;
+}
+
+static void on_key(void *arg, uint32_t keysym, bool down)
+{
+	struct viewer *viewer = arg;
+
+	if (!is_holder(viewer))
+		return;
+	viewer_input_key(&viewer->viewers->input, keysym, down);
+	notify(viewer->viewers);
+}
+
+static void on_pointer(void *arg, unsigned x, unsigned y, unsigned buttons)
+{
+	struct viewer *viewer = arg;
+
+	if (!is_holder(viewer))
+		return;
+	viewer_input_pointer(&viewer->viewers->input, x, y, buttons);
+	notify(viewer->viewers);
+}
+
+static void on_ended(void *arg)
+{
+	struct viewer *viewer = arg;
+
+	atomic_store(&viewer->has_ended, true);
+	notify(viewer->viewers);
+}
+
+static const struct vnc_events events = { on_key, on_pointer, on_ended };
+
+/* --- on the scan's ------------------------------------------------------------------------------- */
+
+static void on_frame(struct scan_listener *listener, const struct scan_frame *frame)
+{
+	struct viewers *viewers = container_of(listener, struct viewers, watch);
+
+	if (!vnc_source_show(viewers->source, frame->tiles) &&
+	    !atomic_exchange(&viewers->size_gone, true))
+		log_info("viewers: the screen has another size: they must connect anew");
+}
+
+/* --- input ---------------------------------------------------------------------------------------- */
+
+static void send_input(struct viewers *viewers);
+
+static void on_input_done(void *arg, json_t *reply, const void *blob, size_t blob_size)
+{
+	struct viewers *viewers = arg;
+
+	(void)blob;
+	(void)blob_size;
+	viewers->sending = false;
+	if (!json_is_true(json_object_get(reply, "ok"))) {
+		const char *why = json_string_value(
+			json_object_get(json_object_get(reply, "error"), "message"));
+
+		log_warn_limited(&viewers->complaints, "viewers: the guest doesn't take input: %s",
+		                 why ? why : "no reason");
+		return; /* the next event tries again */
+	}
+	viewers_point(viewers, json_integer_value(json_object_get(reply, "x")),
+	              json_integer_value(json_object_get(reply, "y")));
+	send_input(viewers);
+}
+
+static void send_input(struct viewers *viewers)
+{
+	if (viewers->sending)
+		return;
+	json_t *steps = viewers->release;
+	viewers->release = NULL;
+	if (!steps)
+		steps = viewer_input_take(&viewers->input);
+	if (!steps)
+		return;
+	/* A frozen guest hasn't seen what is typed meanwhile; nor will it. */
+	if (viewers->vm->paused) {
+		json_decref(steps);
+		return;
+	}
+	json_t *request = json_pack("{s:s,s:o}", "verb", "input", "steps", steps);
+	ASSERT(request);
+	viewers->sending = true;
+	scan_poke(viewers->vm->scan);
+	agent_request(viewers->vm->agent, request, NULL, 0, INPUT_TIMEOUT_MS, on_input_done,
+	              viewers);
+	json_decref(request);
+}
+
+static void change_holder(struct viewers *viewers, uint64_t number)
+{
+	uint64_t before = atomic_exchange(&viewers->holder, number);
+
+	if (before == number)
+		return;
+	if (before) {
+		json_t *steps = viewer_input_release(&viewers->input);
+
+		/* At most one holder's is waiting: the one before has let go when the next one types. */
+		if (steps && viewers->release) {
+			json_array_extend(viewers->release, steps);
+			json_decref(steps);
+		} else if (steps) {
+			viewers->release = steps;
+		}
+		send_input(viewers);
+	}
+	if (number)
+		log_info("viewers: viewer %llu has control", (unsigned long long)number);
+	else
+		log_info("viewers: viewer %llu has given control back", (unsigned long long)before);
+}
+
+/* --- coming and going ------------------------------------------------------------------------------- */
+
+static struct viewer *find(struct viewers *viewers, uint64_t number)
+{
+	for (unsigned i = 0; i < VIEWERS_MAX; i++)
+		if (viewers->list[i].number == number)
+			return &viewers->list[i];
+	return NULL;
+}
+
+static unsigned count(const struct viewers *viewers)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < VIEWERS_MAX; i++)
+		found += viewers->list[i].number != 0;
+	return found;
+}
+
+static void close_source(struct viewers *viewers)
+{
+	scan_remove(viewers->vm->scan, &viewers->watch);
+	vnc_source_destroy(viewers->source);
+	viewers->source = NULL;
+	atomic_store(&viewers->size_gone, false);
+}
+
+static void remove_viewer(struct viewer *viewer)
+{
+	struct viewers *viewers = viewer->viewers;
+
+	if (is_holder(viewer))
+		change_holder(viewers, 0);
+	vnc_viewer_destroy(viewer->vnc);
+	log_info("viewers: viewer %llu has left", (unsigned long long)viewer->number);
+	*viewer = (struct viewer){ .viewers = viewers };
+	if (count(viewers) == 0)
+		close_source(viewers);
+}
+
+static void on_event(struct loop_watch *watch, uint32_t ready)
+{
+	struct viewers *viewers = container_of(watch, struct viewers, event_watch);
+	uint64_t times;
+
+	(void)ready;
+	if (read(viewers->event_fd, &times, sizeof(times)) < 0)
+		return;
+	send_input(viewers);
+	for (unsigned i = 0; i < VIEWERS_MAX; i++)
+		if (viewers->list[i].number && atomic_load(&viewers->list[i].has_ended))
+			remove_viewer(&viewers->list[i]);
+	unsigned dropped = viewer_input_dropped(&viewers->input);
+	if (dropped)
+		log_warn_limited(&viewers->complaints,
+		                 "viewers: the guest is slow, %u of a viewer's events were dropped",
+		                 dropped);
+}
+
+static int open_source(struct viewers *viewers, struct error *err)
+{
+	unsigned width, height;
+
+	if (viewers->source)
+		return 0;
+	if (!screen_size(viewers->vm->screen, &width, &height))
+		return error_set(err, -EAGAIN, "the guest has no screen (yet): wait for display");
+	int ret =
+		vnc_source_create(width, height, viewers->vm->config->name, &viewers->source, err);
+	if (ret)
+		return ret;
+	viewers->watch = (struct scan_listener){ .frame = on_frame, .fd = -1 };
+	ret = scan_add(viewers->vm->scan, &viewers->watch);
+	if (ret) {
+		vnc_source_destroy(viewers->source);
+		viewers->source = NULL;
+		return error_set(err, ret, "cannot watch the screen: %s", strerror(-ret));
+	}
+	return 0;
+}
+
+static int start_viewer(struct viewers *viewers, struct viewer *viewer, int fd, struct error *err)
+{
+	int ret = vnc_viewer_create(viewers->source, fd, &events, viewer, &viewer->vnc, err);
+
+	if (ret) {
+		viewer->number = 0;
+		if (count(viewers) == 0)
+			close_source(viewers);
+	}
+	return ret;
+}
+
+int viewers_add(struct viewers *viewers, int fd, bool may_control, uint64_t *out_number,
+                struct error *err)
+{
+	struct viewer *viewer = find(viewers, 0);
+	int ret = viewer ? open_source(viewers, err)
+	                 : error_set(err, -EBUSY, "%d viewers are connected, no more are taken",
+	                             VIEWERS_MAX);
+	if (ret) {
+		close_fd(&fd);
+		return ret;
+	}
+	*viewer = (struct viewer){ .viewers = viewers,
+		                   .number = ++viewers->last_number,
+		                   .may_control = may_control,
+		                   .since_ns = clock_now_ns() };
+	ret = start_viewer(viewers, viewer, fd, err);
+	if (ret)
+		return ret;
+	log_info("viewers: viewer %llu is there", (unsigned long long)viewer->number);
+	*out_number = viewer->number;
+	return 0;
+}
+
+static void on_accepted(struct listener *listener, int fd)
+{
+	struct viewers *viewers = container_of(listener, struct viewers, listener);
+	struct error err = { 0 };
+	uint64_t number;
+
+	if (viewers_add(viewers, fd, true, &number, &err))
+		log_warn_limited(&viewers->complaints, "viewers: one was sent away: %s", err.msg);
+}
+
+/* --- the lease ---------------------------------------------------------------------------------------- */
+
+static struct viewer *find_candidate(struct viewers *viewers)
+{
+	struct viewer *newest = NULL;
+
+	for (unsigned i = 0; i < VIEWERS_MAX; i++) {
+		struct viewer *viewer = &viewers->list[i];
+
+		if (viewer->number && viewer->may_control &&
+		    (!newest || viewer->number > newest->number))
+			newest = viewer;
+	}
+	return newest;
+}
+
+int viewers_take(struct viewers *viewers, uint64_t number, uint64_t *out_number, struct error *err)
+{
+	const struct viewer *viewer = number ? find(viewers, number) : find_candidate(viewers);
+
+	if (!viewer)
+		return number ? error_set(err, -ENOENT, "there is no viewer %llu",
+		                          (unsigned long long)number)
+		              : error_set(err, -ENOENT,
+		                          "no viewer that could take control is connected");
+	if (!viewer->may_control)
+		return error_set(err, -EPERM, "viewer %llu may only look",
+		                 (unsigned long long)number);
+	change_holder(viewers, viewer->number);
+	*out_number = viewer->number;
+	return 0;
+}
+
+void viewers_release(struct viewers *viewers)
+{
+	change_holder(viewers, 0);
+}
+
+bool viewers_are_in_control(const struct viewers *viewers)
+{
+	return viewers && atomic_load(&viewers->holder) != 0;
+}
+
+json_t *viewers_describe(const struct viewers *viewers)
+{
+	json_t *list = json_array();
+	uint64_t now = clock_now_ns(), holder = atomic_load(&viewers->holder);
+
+	for (unsigned i = 0; i < VIEWERS_MAX; i++) {
+		const struct viewer *viewer = &viewers->list[i];
+
+		if (viewer->number)
+			json_array_append_new(
+				list, json_pack("{s:I,s:I,s:b,s:I}", "viewer",
+			                        (json_int_t)viewer->number, "since_ms",
+			                        (json_int_t)((now - viewer->since_ns) / NS_PER_MS),
+			                        "control", viewer->may_control, "bytes",
+			                        (json_int_t)vnc_viewer_sent(viewer->vnc)));
+	}
+	json_t *object = json_pack("{s:o}", "viewers", list);
+	if (holder)
+		json_object_set_new(object, "holder", json_integer((json_int_t)holder));
+	return object;
+}
+
+void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y)
+{
+	unsigned width, height;
+
+	if (!viewers || !viewers->source || !screen_size(viewers->vm->screen, &width, &height))
+		return;
+	if (x >= 0 && y >= 0 && x < width && y < height)
+		vnc_source_point(viewers->source, (unsigned)x, (unsigned)y);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+static int listen_on(struct viewers *viewers, const char *path, struct error *err)
+{
+	cleanup_fd int fd = -1;
+
+	if (!path)
+		return 0;
+	int ret = sock_listen_unix(path, &fd, err);
+	if (ret)
+		return ret;
+	viewers->path = strdup(path);
+	ret = viewers->path ? listener_start(&viewers->listener, viewers->vm->loop, fd, on_accepted)
+	                    : -ENOMEM;
+	if (ret) {
+		unlink(path);
+		return error_set(err, ret, "viewers' socket: %s", strerror(-ret));
+	}
+	steal_fd(&fd);
+	return 0;
+}
+
+int viewers_create(struct vm *vm, const char *path, struct viewers **out_viewers, struct error *err)
+{
+	struct viewers *viewers = calloc(1, sizeof(*viewers));
+
+	if (!viewers)
+		return error_set(err, -ENOMEM, "no memory for viewers");
+	viewers->vm = vm;
+	viewers->listener = (struct listener)LISTENER_INIT;
+	viewers->complaints = (struct log_limit)LOG_LIMIT_INIT;
+	viewer_input_init(&viewers->input);
+	for (unsigned i = 0; i < VIEWERS_MAX; i++)
+		viewers->list[i].viewers = viewers;
+	viewers->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int ret =
+		viewers->event_fd < 0 ? error_set(err, -errno, "eventfd: %s", strerror(errno)) : 0;
+	if (ret == 0 &&
+	    loop_watch_add(vm->loop, &viewers->event_watch, viewers->event_fd, EPOLLIN, on_event))
+		ret = error_set(err, -ENOMEM, "cannot watch an eventfd");
+	if (ret == 0)
+		ret = listen_on(viewers, path, err);
+	if (ret) {
+		viewers_destroy(viewers);
+		return ret;
+	}
+	*out_viewers = viewers;
+	return 0;
+}
+
+void viewers_destroy(struct viewers *viewers)
+{
+	if (!viewers)
+		return;
+	ASSERT(!viewers->sending);
+	if (viewers->listener.fd >= 0)
+		unlink(viewers->path);
+	listener_stop(&viewers->listener);
+	atomic_store(&viewers->holder, 0);
+	for (unsigned i = 0; i < VIEWERS_MAX; i++)
+		if (viewers->list[i].number)
+			remove_viewer(&viewers->list[i]);
+	loop_watch_remove(viewers->vm->loop, &viewers->event_watch);
+	close_fd(&viewers->event_fd);
+	json_decref(viewers->release);
+	viewer_input_finish(&viewers->input);
+	free(viewers->path);
+	free(viewers);
+}
