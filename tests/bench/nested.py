@@ -22,7 +22,7 @@ import nested_snapshot
 import nested_vsock
 from guests import ClocheGuest, GuestFailed, QemuGuest
 
-MODULES = [nested_boot, nested_disk, nested_net, nested_snapshot, nested_vsock]
+MODULES = [nested_boot, nested_disk, nested_net, nested_vsock, nested_snapshot]
 MIB = 1 << 20
 FIRST_CID = 1000
 GUESTS_LOST_MAX = 3

@@ -7,7 +7,6 @@
 #include "tests/unit/xwd_fixture.h"
 
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
 
