@@ -232,17 +232,18 @@ static int plan_trial(const struct bake *bake, const char *mode, struct launch_p
 static int use(struct start *start, struct failure *failure)
 {
 	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
+	const struct shot_wish wish = { 0 };
 	cleanup_shot struct shot first = { 0 };
 	cleanup_shot struct shot second = { 0 };
 
-	if (shot_take(&start->client, false, &first, failure) < 0 ||
+	if (shot_take(&start->client, &wish, &first, failure) < 0 ||
 	    start_wait(start, "browser", failure) < 0 ||
 	    client_call_agent(&start->client,
 	                      json_pack("{s:s,s:s,s:s}", "verb", "browser", "op", "navigate", "url",
 	                                TRIAL_PAGE),
 	                      NULL, 0, start_left_ms(start), &reply, failure) < 0)
 		return -1;
-	return shot_take(&start->client, false, &second, failure);
+	return shot_take(&start->client, &wish, &second, failure);
 }
 
 /* Lets the VMM end in order: then it writes what it has recorded. */

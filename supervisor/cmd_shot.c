@@ -16,12 +16,13 @@ static int shoot(struct invocation *inv, const char *name, const char *path,
 	cleanup_session struct session session = SESSION_INIT;
 	cleanup_client struct client client = CLIENT_INIT;
 	cleanup_shot struct shot shot = { 0 };
+	const struct shot_wish wish = { 0 };
 	bool to_stdout = strcmp(path, "-") == 0;
 	json_t *answer;
 
 	if (session_open(name, &session, failure) < 0 ||
 	    client_open(&client, &session, failure) < 0 ||
-	    shot_save(&client, path, &shot, failure) < 0)
+	    shot_save(&client, &wish, path, &shot, failure) < 0)
 		return -1;
 	if (!inv->json) {
 		fprintf(to_stdout ? stderr : stdout, "%s  %ux%u  %zu bytes  hash %s  %llu ms\n",

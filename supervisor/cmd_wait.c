@@ -56,9 +56,10 @@ static int wait_settled(struct client *client, const struct wait_options *o, cha
 	if (wait_stage(client, "display", o->timeout_ms, failure) < 0)
 		return -1;
 	for (;;) {
+		const struct shot_wish wish = { .hash_only = true };
 		cleanup_shot struct shot shot = { 0 };
 
-		if (shot_take(client, true, &shot, failure) < 0)
+		if (shot_take(client, &wish, &shot, failure) < 0)
 			return -1;
 		now = clock_now_ns();
 		if (strcmp(hash, shot.hash) != 0) {

@@ -45,8 +45,8 @@ static const struct command commands[] = {
 	{ "ls", "", "Lists the sessions", NULL, command_ls },
 	{ "shot", "NAME FILE.png", "Takes a picture of the screen, from outside the guest",
 	  "Works on a frozen session, too. FILE may be - for stdout.\n", command_shot },
-	{ "act", "NAME JSON [option…]", "Does one thing at the screen: a click, a key, some text",
-	  "JSON is one object, or - to read it from stdin:\n"
+	{ "act", "NAME JSON [option…]", "Does things at the screen: a click, a key, some text",
+	  "JSON is one action, or an array of them, or - to read it from stdin:\n"
 	  "  cloche act demo '{\"action\":\"left_click\",\"coordinate\":[640,400]}'\n",
 	  command_act },
 	{ "exec", "NAME [option…] -- COMMAND [ARG…]", "Runs a command in the guest",

@@ -32,24 +32,31 @@ void output_answer(json_t *answer)
 	json_decref(answer);
 }
 
+void output_add_failure(json_t *answer, const struct failure *failure)
+{
+	json_t *error = json_pack("{s:s,s:s}", "code", failure->code, "message", failure->message);
+
+	/* The message was cut in the middle of a character. */
+	if (!error)
+		error = json_pack("{s:s}", "code", failure->code);
+	json_object_set_new(answer, "ok", json_false());
+	json_object_set_new(answer, "error", error);
+	json_object_set_new(answer, "exit", json_integer(failure->status));
+	if (failure->report)
+		json_object_set(answer, "report", failure->report);
+}
+
 void output_failure(const struct failure *failure, bool json)
 {
-	json_t *object;
+	json_t *answer;
 
 	if (!json) {
 		fprintf(stderr, "cloche: %s\n", failure->message);
 		return;
 	}
-	object = json_pack("{s:b,s:{s:s,s:s},s:i}", "ok", 0, "error", "code", failure->code,
-	                   "message", failure->message, "exit", failure->status);
-	if (!object) {
-		/* The message was cut in the middle of a character. */
-		object = json_pack("{s:b,s:{s:s},s:i}", "ok", 0, "error", "code", failure->code,
-		                   "exit", failure->status);
-	}
-	if (failure->report)
-		json_object_set(object, "report", failure->report);
-	output_answer(object);
+	answer = output_answer_new();
+	output_add_failure(answer, failure);
+	output_answer(answer);
 }
 
 static bool shows_progress(const struct invocation *inv)

@@ -23,6 +23,9 @@ void output_answer(json_t *answer);
 /* Prints a failure: a line on stderr, or with @json an object on stdout. */
 void output_failure(const struct failure *failure, bool json);
 
+/* Makes an answer that of a failure: "ok" false, "error", "exit", and "report" where there is one. */
+void output_add_failure(json_t *answer, const struct failure *failure);
+
 /*
  * Shows what is waited for, on one line of stderr that the next call overwrites. Nothing is shown
  * unless stderr is a terminal and the answer isn't JSON.

@@ -60,30 +60,95 @@ static int read_png(int fd, size_t size, struct shot *shot, struct failure *fail
 	return 0;
 }
 
-int shot_take(struct client *client, bool hash_only, struct shot *out_shot, struct failure *failure)
+static json_t *shot_request(const struct shot_wish *wish)
+{
+	json_t *request = json_pack("{s:s,s:s}", "verb", "screenshot", "format",
+	                            wish->hash_only ? "hash" : "png");
+
+	if (wish->width)
+		json_object_set_new(request, "region",
+		                    json_pack("[I,I,I,I]", (json_int_t)wish->x, (json_int_t)wish->y,
+		                              (json_int_t)wish->width, (json_int_t)wish->height));
+	if (wish->max_width)
+		json_object_set_new(request, "max_width",
+		                    json_integer((json_int_t)wish->max_width));
+	if (wish->max_pixels)
+		json_object_set_new(request, "max_pixels",
+		                    json_integer((json_int_t)wish->max_pixels));
+	return request;
+}
+
+bool shot_frame(const json_t *reply, char out_frame[SHOT_FRAME_MAX])
+{
+	const char *frame = client_string(reply, "frame");
+	size_t size = strlen(frame);
+
+	if (size == 0 || size >= SHOT_FRAME_MAX || strspn(frame, "0123456789abcdef-") != size)
+		return false;
+	memcpy(out_frame, frame, size + 1);
+	return true;
+}
+
+bool shot_rectangle(const json_t *array, uint32_t out_rectangle[4])
+{
+	uint32_t rectangle[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		const json_t *item = json_array_get(array, i);
+		json_int_t value = json_integer_value(item);
+
+		if (!json_is_integer(item) || value < (i < 2 ? 0 : 1) ||
+		    value > PROTO_DISPLAY_SIDE_MAX)
+			return false;
+		rectangle[i] = (uint32_t)value;
+	}
+	memcpy(out_rectangle, rectangle, sizeof(rectangle));
+	return json_array_size(array) == 4;
+}
+
+/* What the picture shows: of a VMM that can't cut, the whole screen. */
+static bool read_region(const json_t *reply, const struct shot_wish *wish, struct shot *shot)
+{
+	const json_t *region = json_object_get(reply, "region");
+
+	if (region)
+		return shot_rectangle(region, shot->region);
+	shot->region[2] = shot->width;
+	shot->region[3] = shot->height;
+	return !wish->width && !wish->max_width && !wish->max_pixels;
+}
+
+static bool read_reply(const json_t *reply, const struct shot_wish *wish, struct shot *shot)
+{
+	const char *hash = client_string(reply, "hash");
+
+	shot->width = (uint32_t)client_integer(reply, "width", 1, PROTO_DISPLAY_SIDE_MAX, 0);
+	shot->height = (uint32_t)client_integer(reply, "height", 1, PROTO_DISPLAY_SIDE_MAX, 0);
+	shot->read_us = (uint64_t)client_integer(reply, "read_us", 0, 1ll << 40, 0);
+	shot->encode_us = (uint64_t)client_integer(reply, "encode_us", 0, 1ll << 40, 0);
+	if (shot->width == 0 || shot->height == 0 || !hash_ok(hash) ||
+	    !read_region(reply, wish, shot))
+		return false;
+	if (!shot_frame(reply, shot->frame))
+		shot->frame[0] = '\0';
+	memcpy(shot->hash, hash, sizeof(shot->hash));
+	return true;
+}
+
+int shot_take(struct client *client, const struct shot_wish *wish, struct shot *out_shot,
+              struct failure *failure)
 {
 	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
 	cleanup_shot struct shot shot = { 0 };
 	uint64_t begin = clock_now_ns();
-	const char *hash;
 	size_t size;
 
-	if (client_call(client,
-	                json_pack("{s:s,s:s}", "verb", "screenshot", "format",
-	                          hash_only ? "hash" : "png"),
-	                NULL, 0, SHOT_TIMEOUT_MS, &reply, failure) < 0)
+	if (client_call(client, shot_request(wish), NULL, 0, SHOT_TIMEOUT_MS, &reply, failure) < 0)
 		return -1;
-	shot.width = (uint32_t)client_integer(reply.object, "width", 1, PROTO_DISPLAY_SIDE_MAX, 0);
-	shot.height =
-		(uint32_t)client_integer(reply.object, "height", 1, PROTO_DISPLAY_SIDE_MAX, 0);
-	shot.read_us = (uint64_t)client_integer(reply.object, "read_us", 0, 1ll << 40, 0);
-	shot.encode_us = (uint64_t)client_integer(reply.object, "encode_us", 0, 1ll << 40, 0);
-	hash = client_string(reply.object, "hash");
-	if (shot.width == 0 || shot.height == 0 || !hash_ok(hash))
+	if (!read_reply(reply.object, wish, &shot))
 		return bad_shot(failure);
-	memcpy(shot.hash, hash, sizeof(shot.hash));
 	size = (size_t)client_integer(reply.object, "size", 1, (json_int_t)SHOT_SIZE_MAX, 0);
-	if (!hash_only && (size == 0 || read_png(reply.fd, size, &shot, failure) < 0))
+	if (!wish->hash_only && (size == 0 || read_png(reply.fd, size, &shot, failure) < 0))
 		return failure->status ? -1 : bad_shot(failure);
 	shot.taken_ms = (clock_now_ns() - begin) / NS_PER_MS;
 	*out_shot = shot;
@@ -102,8 +167,8 @@ bool shot_describe(const struct shot *shot, json_t *answer)
 	return json_object_update_new(answer, more) == 0;
 }
 
-int shot_save(struct client *client, const char *path, struct shot *out_shot,
-              struct failure *failure)
+int shot_save(struct client *client, const struct shot_wish *wish, const char *path,
+              struct shot *out_shot, struct failure *failure)
 {
 	cleanup_shot struct shot shot = { 0 };
 	cleanup_hostfile struct hostfile file = HOSTFILE_INIT;
@@ -111,7 +176,7 @@ int shot_save(struct client *client, const char *path, struct shot *out_shot,
 
 	/* The place first: nothing is asked of the session for a file that can't be. */
 	if ((!to_stdout && hostfile_begin(path, &file, failure) < 0) ||
-	    shot_take(client, false, &shot, failure) < 0 ||
+	    shot_take(client, wish, &shot, failure) < 0 ||
 	    output_write(to_stdout ? STDOUT_FILENO : file.fd, shot.png, shot.png_size, path,
 	                 failure) < 0 ||
 	    (!to_stdout && hostfile_commit(&file, hostfile_default_mode(), failure) < 0))

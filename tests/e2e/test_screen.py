@@ -197,10 +197,10 @@ def navigation_refused(guest):
 
 # (the action, what the message says)
 WRONG = [
-    ("{", "no JSON"), ("[]", "a JSON object"), ("{}", "action: is missing"),
+    ("{", "no JSON"), ("[]", "a list has"), ("[7]", "a JSON object"), ("{}", "action: is missing"),
     ('{"action":"dance"}', "unknown"), ('{"action":7}', "action"),
     ('{"action":"wait","action":"wait"}', "no JSON"),
-    ('{"action":"left_click"}', "coordinate: is missing"),
+    ('{"action":"mouse_move"}', "coordinate: is missing"),
     ('{"action":"left_click","coordinate":[1]}', "two integers"),
     ('{"action":"left_click","coordinate":[1.5,2]}', "two integers"),
     ('{"action":"left_click","coordinate":["1",2]}', "two integers"),
@@ -218,7 +218,7 @@ WRONG = [
     ('{"action":"key"}', "text: is missing"), ('{"action":"key","text":"   "}', "is empty"),
     ('{"action":"key","text":"no_such_key"}', "no_such_key"),
     ('{"action":"wait"}', "duration: is missing"),
-    ('{"action":"wait","duration":-1}', "0 to 100"), ('{"action":"wait","duration":"1"}', "0 to 100"),
+    ('{"action":"wait","duration":-1}', "0 to 300"), ('{"action":"wait","duration":"1"}', "0 to 300"),
     ('{"action":"navigate"}', "url: is missing"), ('{"action":"navigate","url":"here"}', "scheme"),
     ('{"action":"navigate","url":"http://a\\u0001b/"}', "control character"),
     ('{"action":"screenshot","file":"x"}', "no argument"),

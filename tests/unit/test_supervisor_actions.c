@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_supervisor_actions.c - the vocabulary of `cloche act`: what each action becomes, and how
- * each mistake is named. Links supervisor/{actions,parse,failure}.c.
+ * test_supervisor_actions.c - the vocabularies of `cloche act`: what each action becomes.
+ * How mistakes are named: test_supervisor_actions_mistakes.c. Links the supervisor's modules.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,56 +12,154 @@
 
 #include <cmocka.h>
 
-#include "supervisor/actions.h"
+#include "supervisor/actions_list.h"
+#include "supervisor/actions_private.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+static const struct action_view whole = { 1280, 800, { 0, 0 }, 1280, 800 };
+
+#define PRESS(button) "{\"button\":" #button ",\"down\":true}"
+#define RELEASE(button) "{\"button\":" #button ",\"down\":false}"
+#define CLICK(button) PRESS(button) "," RELEASE(button)
+#define HOLD(key) "{\"key\":\"" key "\",\"down\":true}"
+#define LET_GO(key) "{\"key\":\"" key "\",\"down\":false}"
+#define REST "{\"sleep_ms\":50}"
+
+/* clang-format off */
+static const struct {
+	const char *action, *steps;
+} inputs[] = {
+	/* Anthropic's */
+	{ "{'action':'mouse_move','coordinate':[3,4]}", "[{\"move\":[3,4]}]" },
+	{ "{'action':'left_click','coordinate':[0,0]}", "[{\"move\":[0,0]}," CLICK(1) "]" },
+	{ "{'action':'left_click'}", "[" CLICK(1) "]" },
+	{ "{'action':'right_click','coordinate':[3,4]}", "[{\"move\":[3,4]}," CLICK(3) "]" },
+	{ "{'action':'middle_click','coordinate':[1279,799]}", "[{\"move\":[1279,799]}," CLICK(2) "]" },
+	{ "{'action':'double_click','coordinate':[3,4]}", "[{\"move\":[3,4]}," CLICK(1) "," CLICK(1) "]" },
+	{ "{'action':'triple_click','coordinate':[3,4]}",
+	  "[{\"move\":[3,4]}," CLICK(1) "," CLICK(1) "," CLICK(1) "]" },
+	{ "{'action':'left_click','coordinate':[3,4],'text':'Ctrl+shift'}",
+	  "[" HOLD("ctrl") "," HOLD("shift") ",{\"move\":[3,4]}," CLICK(1) ","
+	  LET_GO("shift") "," LET_GO("ctrl") "]" },
+	{ "{'action':'left_click','text':'cmd'}", "[" HOLD("super") "," CLICK(1) "," LET_GO("super") "]" },
+	{ "{'action':'left_click_drag','start_coordinate':[10,20],'coordinate':[31,40]}",
+	  "[{\"move\":[10,20]}," PRESS(1) "," REST ",{\"move\":[20,30]},{\"move\":[31,40]}," REST ","
+	  RELEASE(1) "]" },
+	{ "{'action':'left_click_drag','coordinate':[30,40]}",
+	  "[" PRESS(1) "," REST ",{\"move\":[30,40]}," REST "," RELEASE(1) "]" },
+	{ "{'coordinate':[3,4],'text':'alt','start_coordinate':[1,2],'action':'left_click_drag'}",
+	  "[" HOLD("alt") ",{\"move\":[1,2]}," PRESS(1) "," REST ",{\"move\":[2,3]},{\"move\":[3,4]},"
+	  REST "," RELEASE(1) "," LET_GO("alt") "]" },
+	{ "{'action':'left_mouse_down'}", "[" PRESS(1) "]" },
+	{ "{'action':'left_mouse_up'}", "[" RELEASE(1) "]" },
+	{ "{'action':'scroll','coordinate':[3,4],'scroll_direction':'up','scroll_amount':2}",
+	  "[{\"move\":[3,4]}," CLICK(4) "," CLICK(4) "]" },
+	{ "{'action':'scroll','scroll_direction':'down','scroll_amount':1}", "[" CLICK(5) "]" },
+	{ "{'action':'scroll','coordinate':[3,4],'scroll_direction':'left','scroll_amount':1}",
+	  "[{\"move\":[3,4]}," CLICK(6) "]" },
+	{ "{'action':'scroll','coordinate':[3,4],'scroll_direction':'right','scroll_amount':1,"
+	  "'text':'shift'}",
+	  "[" HOLD("shift") ",{\"move\":[3,4]}," CLICK(7) "," LET_GO("shift") "]" },
+	{ "{'action':'scroll','coordinate':[3,4],'scroll_direction':'down','scroll_amount':0}",
+	  "[{\"move\":[3,4]}]" },
+	{ "{'action':'type','text':'\xc3\xa9 \xe6\xbc\xa2\xf0\x9f\x99\x82\\n'}",
+	  "[{\"text\":\"\xc3\xa9 \xe6\xbc\xa2\xf0\x9f\x99\x82\\n\"}]" },
+	{ "{'action':'key','text':'ctrl+a'}", "[{\"key\":\"ctrl+a\"}]" },
+	{ "{'action':'key','text':' ctrl+a  Delete '}", "[{\"key\":\"ctrl+a\"},{\"key\":\"Delete\"}]" },
+	{ "{'action':'key','text':' '}", "[{\"key\":\"space\"}]" },
+	{ "{'action':'key','text':'a b','repeat':2}",
+	  "[{\"key\":\"a\"},{\"key\":\"b\"},{\"key\":\"a\"},{\"key\":\"b\"}]" },
+	{ "{'action':'hold_key','text':'shift a','duration':0.25}",
+	  "[" HOLD("shift") "," HOLD("a") ",{\"sleep_ms\":250}," LET_GO("a") "," LET_GO("shift") "]" },
+	{ "{'action':'hold_key','text':'a','duration':61}",
+	  "[" HOLD("a") ",{\"sleep_ms\":60000},{\"sleep_ms\":1000}," LET_GO("a") "]" },
+	{ "{'action':'hold_key','text':'a','duration':0}", "[" HOLD("a") "," LET_GO("a") "]" },
+	/* OpenAI's */
+	{ "{'type':'click','x':3,'y':4,'button':'left'}", "[{\"move\":[3,4]}," CLICK(1) "]" },
+	{ "{'type':'click','x':3,'y':4,'button':'right'}", "[{\"move\":[3,4]}," CLICK(3) "]" },
+	{ "{'type':'click','x':3,'y':4,'button':'wheel'}", "[{\"move\":[3,4]}," CLICK(2) "]" },
+	{ "{'type':'click','x':3,'y':4,'button':'back'}", "[{\"move\":[3,4]}," CLICK(8) "]" },
+	{ "{'type':'click','x':3,'y':4,'button':'forward'}", "[{\"move\":[3,4]}," CLICK(9) "]" },
+	{ "{'type':'click','x':3,'y':4,'button':'left','keys':['CTRL','SHIFT']}",
+	  "[" HOLD("ctrl") "," HOLD("shift") ",{\"move\":[3,4]}," CLICK(1) ","
+	  LET_GO("shift") "," LET_GO("ctrl") "]" },
+	{ "{'type':'click','x':3,'y':4,'button':'left','keys':[]}", "[{\"move\":[3,4]}," CLICK(1) "]" },
+	{ "{'type':'double_click','x':3,'y':4}", "[{\"move\":[3,4]}," CLICK(1) "," CLICK(1) "]" },
+	{ "{'type':'double_click','x':3,'y':4,'keys':['ALT']}",
+	  "[" HOLD("alt") ",{\"move\":[3,4]}," CLICK(1) "," CLICK(1) "," LET_GO("alt") "]" },
+	{ "{'type':'drag','path':[{'x':1,'y':2},{'x':5,'y':6}]}",
+	  "[{\"move\":[1,2]}," PRESS(1) "," REST ",{\"move\":[3,4]},{\"move\":[5,6]}," REST ","
+	  RELEASE(1) "]" },
+	{ "{'type':'drag','path':[{'x':1,'y':2},{'x':9,'y':9},{'x':5,'y':6}],'keys':['META']}",
+	  "[" HOLD("meta") ",{\"move\":[1,2]}," PRESS(1) "," REST ",{\"move\":[9,9]},{\"move\":[5,6]},"
+	  REST "," RELEASE(1) "," LET_GO("meta") "]" },
+	{ "{'type':'move','x':3,'y':4}", "[{\"move\":[3,4]}]" },
+	{ "{'type':'move','x':3,'y':4,'keys':['shift']}",
+	  "[" HOLD("shift") ",{\"move\":[3,4]}," LET_GO("shift") "]" },
+	{ "{'type':'scroll','x':3,'y':4,'scroll_x':0,'scroll_y':240}",
+	  "[{\"move\":[3,4]}," CLICK(5) "," CLICK(5) "]" },
+	{ "{'type':'scroll','x':3,'y':4,'scroll_x':-1,'scroll_y':-190}",
+	  "[{\"move\":[3,4]}," CLICK(4) "," CLICK(4) "," CLICK(6) "]" },
+	{ "{'type':'scroll','x':3,'y':4,'scroll_x':170,'scroll_y':0,'keys':['ctrl']}",
+	  "[" HOLD("ctrl") ",{\"move\":[3,4]}," CLICK(7) "," LET_GO("ctrl") "]" },
+	{ "{'type':'keypress','keys':['CTRL','A']}", "[{\"key\":\"CTRL+a\"}]" },
+	{ "{'type':'keypress','keys':['CTRL','SHIFT','T']}", "[{\"key\":\"CTRL+SHIFT+t\"}]" },
+	{ "{'type':'keypress','keys':['A']}", "[{\"key\":\"A\"}]" },
+	{ "{'type':'keypress','keys':['CTRL','+']}", "[{\"key\":\"CTRL++\"}]" },
+	{ "{'type':'keypress','keys':[' ']}", "[{\"key\":\"space\"}]" },
+	{ "{'type':'keypress','keys':['ENTER']}", "[{\"key\":\"ENTER\"}]" },
+	{ "{'type':'type','text':'abc'}", "[{\"text\":\"abc\"}]" },
+};
+/* clang-format on */
+
+/* The action in @text, in which ' stands for ". */
+static struct action parse(const char *text)
+{
+	struct action_list list = { 0 };
+	struct failure failure = { 0 };
+	struct action action;
+	char *copy = strdup(text);
+
+	for (char *at = copy; *at; at++) {
+		if (*at == '\'')
+			*at = '"';
+	}
+	if (action_list_parse(copy, strlen(copy), &list, &failure) < 0)
+		fail_msg("%s: %s", text, failure.message);
+	assert_int_equal(list.count, 1);
+	assert_false(list.is_array);
+	action = list.items[0];
+	free(list.items);
+	free(copy);
+	return action;
+}
+
+static json_t *steps_of(const struct action *action, const struct action_view *view)
+{
+	struct failure failure = { 0 };
+	json_t *steps;
+
+	if (action_make_steps(action, view, &steps, &failure) < 0)
+		fail_msg("%s: %s", action->name, failure.message);
+	return steps;
+}
+
 static void test_steps(void **state)
 {
-	static const struct {
-		const char *action, *steps;
-	} cases[] = {
-		{ "{\"action\":\"mouse_move\",\"coordinate\":[3,4]}", "[{\"move\":[3,4]}]" },
-		{ "{\"action\":\"left_click\",\"coordinate\":[0,0]}",
-		  "[{\"move\":[0,0]},{\"button\":1,\"down\":true},{\"button\":1,\"down\":false}]" },
-		{ "{\"action\":\"right_click\",\"coordinate\":[3,4]}",
-		  "[{\"move\":[3,4]},{\"button\":3,\"down\":true},{\"button\":3,\"down\":false}]" },
-		{ "{\"action\":\"middle_click\",\"coordinate\":[3,4]}",
-		  "[{\"move\":[3,4]},{\"button\":2,\"down\":true},{\"button\":2,\"down\":false}]" },
-		{ "{\"action\":\"double_click\",\"coordinate\":[3,4]}",
-		  "[{\"move\":[3,4]},{\"button\":1,\"down\":true},{\"button\":1,\"down\":false},"
-		  "{\"button\":1,\"down\":true},{\"button\":1,\"down\":false}]" },
-		{ "{\"action\":\"left_click\",\"coordinate\":[3,4],\"text\":\"Ctrl+shift\"}",
-		  "[{\"move\":[3,4]},{\"key\":\"ctrl\",\"down\":true},{\"key\":\"shift\",\"down\":"
-		  "true},"
-		  "{\"button\":1,\"down\":true},{\"button\":1,\"down\":false},"
-		  "{\"key\":\"shift\",\"down\":false},{\"key\":\"ctrl\",\"down\":false}]" },
-		{ "{\"action\":\"scroll\",\"coordinate\":[3,4],\"scroll_direction\":\"left\","
-		  "\"scroll_amount\":1}",
-		  "[{\"move\":[3,4]},{\"button\":6,\"down\":true},{\"button\":6,\"down\":false}]" },
-		{ "{\"action\":\"scroll\",\"coordinate\":[3,4],\"scroll_direction\":\"down\","
-		  "\"scroll_amount\":0}",
-		  "[{\"move\":[3,4]}]" },
-		{ "{\"action\":\"type\",\"text\":\"\xc3\xa9 \xe6\xbc\xa2\xf0\x9f\x99\x82\\n\"}",
-		  "[{\"text\":\"\xc3\xa9 \xe6\xbc\xa2\xf0\x9f\x99\x82\\n\"}]" },
-		{ "{\"action\":\"key\",\"text\":\"ctrl+a\"}", "[{\"key\":\"ctrl+a\"}]" },
-		{ "{\"action\":\"key\",\"text\":\" ctrl+a  Delete \"}",
-		  "[{\"key\":\"ctrl+a\"},{\"key\":\"Delete\"}]" },
-		{ "{\"action\":\"key\",\"text\":\" \"}", "[{\"key\":\"space\"}]" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct failure failure = { 0 };
-		struct action action = { 0 };
-		json_t *expected = json_loads(cases[i].steps, 0, NULL);
+	for (size_t i = 0; i < COUNT(inputs); i++) {
+		struct action action = parse(inputs[i].action);
+		json_t *expected = json_loads(inputs[i].steps, 0, NULL);
+		json_t *steps;
 
-		assert_int_equal(action_parse(cases[i].action, strlen(cases[i].action), &action,
-		                              &failure),
-		                 0);
+		assert_non_null(expected);
 		assert_int_equal(action.effect, ACTION_INPUT);
-		assert_true(json_equal(action.steps, expected));
-		assert_true(action.timeout_ms > 0);
+		assert_true(action.timeout_ms > action.duration_ms);
+		steps = steps_of(&action, &whole);
+		if (!json_equal(steps, expected))
+			fail_msg("%s: %s", inputs[i].action, json_dumps(steps, 0));
+		json_decref(steps);
 		json_decref(expected);
 		action_finish(&action);
 	}
@@ -69,153 +167,175 @@ static void test_steps(void **state)
 
 static void test_others(void **state)
 {
-	static const char navigate[] = "{\"action\":\"navigate\",\"url\":\"https://example.com/\"}";
-	static const char wait[] = "{\"action\":\"wait\",\"duration\":1.5}";
-	static const char screenshot[] = "{\"action\":\"screenshot\"}";
-	struct failure failure = { 0 };
-	struct action action = { 0 };
-
-	(void)state;
-	assert_int_equal(action_parse(navigate, strlen(navigate), &action, &failure), 0);
-	assert_int_equal(action.effect, ACTION_NAVIGATE);
-	assert_string_equal(action.url, "https://example.com/");
-	action_finish(&action);
-	assert_int_equal(action_parse(wait, strlen(wait), &action, &failure), 0);
-	assert_int_equal(action.effect, ACTION_WAIT);
-	assert_int_equal(action.wait_ms, 1500);
-	action_finish(&action);
-	assert_int_equal(action_parse(screenshot, strlen(screenshot), &action, &failure), 0);
-	assert_int_equal(action.effect, ACTION_SCREENSHOT);
-	action_finish(&action);
-}
-
-static void test_scroll_is_long(void **state)
-{
-	static const char text[] = "{\"action\":\"scroll\",\"coordinate\":[1,1],"
-				   "\"scroll_direction\":\"up\",\"scroll_amount\":100}";
-	struct failure failure = { 0 };
-	struct action action = { 0 };
-
-	(void)state;
-	assert_int_equal(action_parse(text, strlen(text), &action, &failure), 0);
-	assert_int_equal(json_array_size(action.steps), 201);
-	action_finish(&action);
-}
-
-/* Every mistake is a usage failure whose message begins with what is wrong. */
-static void test_mistakes(void **state)
-{
 	static const struct {
-		const char *action, *begins;
+		const char *action;
+		enum action_effect effect;
+		uint64_t duration_ms;
 	} cases[] = {
-		{ "", "the action is no JSON" },
-		{ "{", "the action is no JSON" },
-		{ "\"left_click\"", "the action is no JSON" },
-		{ "{\"action\":\"wait\",\"action\":\"wait\"}", "the action is no JSON" },
-		{ "[]", "an action is a JSON object" },
-		{ "{}", "action: " },
-		{ "{\"action\":7}", "action: " },
-		{ "{\"action\":\"fly\"}", "action: unknown: \"fly\"" },
-		{ "{\"action\":\"left_click\"}", "left_click: coordinate: is missing" },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2,3]}",
-		  "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1.5,2]}",
-		  "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":\"1,2\"}",
-		  "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[-1,2]}", "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,4096]}",
-		  "left_click: coordinate: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"a\"}",
-		  "left_click: text: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"ctrl+\"}",
-		  "left_click: text: " },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"\"}",
-		  "left_click: text: is empty" },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"text\":\"ctrl+ctrl+ctrl+ctrl+"
-		  "ctrl\"}",
-		  "left_click: text: has too many" },
-		{ "{\"action\":\"left_click\",\"coordinate\":[1,2],\"button\":1}",
-		  "left_click: takes no argument \"button\"" },
-		{ "{\"action\":\"screenshot\",\"x\":1}", "screenshot: takes no argument \"x\"" },
-		{ "{\"action\":\"type\"}", "type: text: is missing" },
-		{ "{\"action\":\"type\",\"text\":\"\"}", "type: text: is empty" },
-		{ "{\"action\":\"type\",\"text\":7}", "type: text: must be a string" },
-		{ "{\"action\":\"type\",\"text\":\"a\\u0000b\"}", "the action is no JSON" },
-		{ "{\"action\":\"key\",\"text\":\"   \"}", "key: text: is empty" },
-		{ "{\"action\":\"scroll\",\"coordinate\":[1,2],\"scroll_amount\":1}",
-		  "scroll: scroll_direction: is missing" },
-		{ "{\"action\":\"scroll\",\"coordinate\":[1,2],\"scroll_amount\":1,"
-		  "\"scroll_direction\":\"in\"}",
-		  "scroll: scroll_direction: must be" },
-		{ "{\"action\":\"scroll\",\"coordinate\":[1,2],\"scroll_amount\":101,"
-		  "\"scroll_direction\":\"up\"}",
-		  "scroll: scroll_amount: must be" },
-		{ "{\"action\":\"wait\",\"duration\":\"1\"}", "wait: duration: must be" },
-		{ "{\"action\":\"wait\",\"duration\":-1}", "wait: duration: must be" },
-		{ "{\"action\":\"wait\",\"duration\":100.1}", "wait: duration: must be" },
-		{ "{\"action\":\"navigate\",\"url\":\"example.com\"}", "navigate: url: needs" },
-		{ "{\"action\":\"navigate\",\"url\":\"http://a\\nb\"}",
-		  "navigate: url: has a control" },
+		{ "{'action':'screenshot'}", ACTION_SCREENSHOT, 0 },
+		{ "{'type':'screenshot'}", ACTION_SCREENSHOT, 0 },
+		{ "{'action':'cursor_position'}", ACTION_CURSOR, 0 },
+		{ "{'action':'wait','duration':1.5}", ACTION_WAIT, 1500 },
+		{ "{'action':'wait','duration':300}", ACTION_WAIT, 300000 },
+		{ "{'type':'wait'}", ACTION_WAIT, 2000 },
+		{ "{'action':'navigate','url':'https://example.com/'}", ACTION_NAVIGATE, 0 },
+		{ "{'action':'zoom','region':[0,0,1280,800]}", ACTION_SCREENSHOT, 0 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct failure failure = { 0 };
-		struct action action = { 0 };
+		struct action action = parse(cases[i].action);
 
-		assert_int_equal(action_parse(cases[i].action, strlen(cases[i].action), &action,
-		                              &failure),
-		                 -1);
-		assert_int_equal(failure.status, STATUS_USAGE);
-		if (strncmp(failure.message, cases[i].begins, strlen(cases[i].begins)) != 0)
-			fail_msg("%s: %s", cases[i].action, failure.message);
-		assert_null(action.steps);
-	}
-}
-
-static void test_long_text(void **state)
-{
-	char *text = malloc(ACTION_TEXT_MAX + 64);
-	struct failure failure = { 0 };
-	struct action action = { 0 };
-
-	(void)state;
-	for (size_t extra = 0; extra < 2; extra++) {
-		size_t begin = (size_t)sprintf(text, "{\"action\":\"type\",\"text\":\"");
-
-		memset(text + begin, 'x', ACTION_TEXT_MAX + extra);
-		strcpy(text + begin + ACTION_TEXT_MAX + extra, "\"}");
-		assert_int_equal(action_parse(text, strlen(text), &action, &failure),
-		                 extra ? -1 : 0);
+		assert_int_equal(action.effect, cases[i].effect);
+		assert_int_equal(action.duration_ms, cases[i].duration_ms);
+		assert_true(action.has_region == (action.name[0] == 'z'));
+		if (action.effect == ACTION_NAVIGATE)
+			assert_string_equal(action.url, "https://example.com/");
 		action_finish(&action);
 	}
-	free(text);
 }
 
-static void test_screen(void **state)
+/* A new row comes with a test of it. */
+static void test_every_name_is_tested(void **state)
 {
-	struct action action = { .name = "left_click", .has_point = true, .x = 1279, .y = 799 };
+	static const char *const elsewhere[] = { "screenshot", "cursor_position", "wait",
+		                                 "navigate", "zoom" };
+
+	(void)state;
+	for (const struct action_vocabulary *v = action_vocabularies; v->member; v++) {
+		for (size_t i = 0; i < v->count; i++) {
+			char begin[64];
+			bool found = false;
+
+			snprintf(begin, sizeof(begin), "'%s':'%s'", v->member, v->specs[i].name);
+			for (size_t k = 0; k < COUNT(inputs); k++)
+				found = found || strstr(inputs[k].action, begin);
+			for (size_t k = 0; k < COUNT(elsewhere); k++)
+				found = found || strcmp(elsewhere[k], v->specs[i].name) == 0;
+			if (!found)
+				fail_msg("%s has no test", begin);
+		}
+	}
+}
+
+static void test_longest(void **state)
+{
+	static const struct {
+		const char *action;
+		size_t steps;
+	} cases[] = {
+		{ "{'action':'scroll','coordinate':[1,1],'scroll_direction':'up',"
+		  "'scroll_amount':100}",
+		  201 },
+		{ "{'type':'scroll','x':1,'y':1,'scroll_x':12000,'scroll_y':-12000}", 401 },
+		{ "{'action':'key','text':'a b c d e f g h i j','repeat':100}", 1000 },
+		{ "{'action':'hold_key','text':'a','duration':300}", 7 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct action action = parse(cases[i].action);
+		json_t *steps = steps_of(&action, &whole);
+
+		assert_int_equal(json_array_size(steps), cases[i].steps);
+		assert_true(json_array_size(steps) <= ACTION_STEPS_MAX);
+		json_decref(steps);
+		action_finish(&action);
+	}
+}
+
+/* clang-format off */
+static const struct action_view half = { 640, 400, { 0, 0 }, 1280, 800 };
+static const struct action_view odd = { 640, 400, { 0, 0 }, 1279, 799 };
+static const struct action_view part = { 200, 100, { 300, 400 }, 100, 50 }; /* drawn twice as large */
+static const struct action_view smaller = { 1024, 640, { 0, 0 }, 1280, 800 };
+/* clang-format on */
+
+static void test_points_of_pictures(void **state)
+{
+	static const struct {
+		const char *action, *steps;
+		const struct action_view *view;
+	} cases[] = {
+		{ "{'action':'mouse_move','coordinate':[0,0]}", "[{\"move\":[1,1]}]", &half },
+		{ "{'action':'mouse_move','coordinate':[639,399]}", "[{\"move\":[1279,799]}]",
+		  &half },
+		{ "{'action':'mouse_move','coordinate':[639,399]}", "[{\"move\":[1278,798]}]",
+		  &odd },
+		{ "{'action':'mouse_move','coordinate':[0,0]}", "[{\"move\":[300,400]}]", &part },
+		{ "{'action':'mouse_move','coordinate':[199,99]}", "[{\"move\":[399,449]}]",
+		  &part },
+		{ "{'type':'move','x':1023,'y':639}", "[{\"move\":[1279,799]}]", &smaller },
+		{ "{'type':'move','x':512,'y':320}", "[{\"move\":[640,400]}]", &smaller },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct action action = parse(cases[i].action);
+		json_t *expected = json_loads(cases[i].steps, 0, NULL);
+		json_t *steps = steps_of(&action, cases[i].view);
+
+		if (!json_equal(steps, expected))
+			fail_msg("%s: %s", cases[i].action, json_dumps(steps, 0));
+		json_decref(steps);
+		json_decref(expected);
+		action_finish(&action);
+	}
+}
+
+static void test_region(void **state)
+{
+	static const struct {
+		const char *action;
+		const struct action_view *view;
+		struct action_point begin, end;
+	} cases[] = {
+		{ "{'action':'zoom','region':[0,0,1280,800]}", &whole, { 0, 0 }, { 1280, 800 } },
+		{ "{'action':'zoom','region':[10,20,11,21]}", &whole, { 10, 20 }, { 11, 21 } },
+		{ "{'action':'zoom','region':[0,0,640,400]}", &half, { 0, 0 }, { 1280, 800 } },
+		{ "{'action':'zoom','region':[5,6,7,8]}", &half, { 10, 12 }, { 14, 16 } },
+		{ "{'action':'zoom','region':[0,0,640,400]}", &odd, { 0, 0 }, { 1279, 799 } },
+		{ "{'action':'zoom','region':[1,1,2,2]}", &part, { 300, 400 }, { 301, 401 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct action action = parse(cases[i].action);
+		struct failure failure = { 0 };
+		struct action_point region[2];
+
+		assert_int_equal(action_place_region(&action, cases[i].view, region, &failure), 0);
+		assert_memory_equal(&region[0], &cases[i].begin, sizeof(region[0]));
+		assert_memory_equal(&region[1], &cases[i].end, sizeof(region[1]));
+		action_finish(&action);
+	}
+}
+
+static void test_list(void **state)
+{
+	static const char text[] = "[{\"action\":\"left_click\"},{\"type\":\"wait\"}]";
+	struct action_list list = { 0 };
 	struct failure failure = { 0 };
 
 	(void)state;
-	assert_int_equal(action_check_screen(&action, 1280, 800, &failure), 0);
-	assert_int_equal(action_check_screen(&action, 1279, 800, &failure), -1);
-	assert_string_equal(failure.message,
-	                    "left_click: coordinate: [1279, 799] is outside of the "
-	                    "screen, which is 1279x800");
-	assert_int_equal(action_check_screen(&action, 1280, 799, &failure), -1);
-	action.has_point = false;
-	assert_int_equal(action_check_screen(&action, 1, 1, &failure), 0);
+	assert_int_equal(action_list_parse(text, strlen(text), &list, &failure), 0);
+	assert_true(list.is_array);
+	assert_int_equal(list.count, 2);
+	assert_string_equal(list.items[0].name, "left_click");
+	assert_string_equal(list.items[1].name, "wait");
+	action_list_finish(&list);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps),     cmocka_unit_test(test_others),
-		cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_scroll_is_long),
-		cmocka_unit_test(test_long_text), cmocka_unit_test(test_screen),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_every_name_is_tested),
+		cmocka_unit_test(test_points_of_pictures),
+		cmocka_unit_test(test_region),
+		cmocka_unit_test(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

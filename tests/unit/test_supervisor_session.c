@@ -463,10 +463,11 @@ static void test_shots(void **state)
 		struct session session = SESSION_INIT;
 		struct client client = CLIENT_INIT;
 		struct failure failure = { 0 };
+		const struct shot_wish wish = { 0 };
 		struct shot shot = { 0 };
 
 		begin_session("a", &server, &session, &client);
-		assert_int_equal(shot_take(&client, false, &shot, &failure),
+		assert_int_equal(shot_take(&client, &wish, &shot, &failure),
 		                 cases[i].good ? 0 : -1);
 		if (cases[i].good)
 			assert_memory_equal(shot.png, "\x89PNG", 4);
