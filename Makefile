@@ -77,7 +77,7 @@ SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/acti
            supervisor/cmd_exec.c supervisor/cmd_fork.c supervisor/cmd_freeze.c supervisor/cmd_control.c \
            supervisor/cmd_inspect.c supervisor/cmd_kill.c supervisor/cmd_ls.c \
            supervisor/cmd_restore.c supervisor/cmd_run.c supervisor/cmd_shot.c \
-           supervisor/cmd_snapshot.c supervisor/cmd_wait.c supervisor/ending.c \
+           supervisor/cmd_snapshot.c supervisor/cmd_view.c supervisor/cmd_wait.c supervisor/ending.c \
            supervisor/exec_status.c supervisor/facts.c supervisor/failure.c \
            supervisor/fingerprint.c supervisor/hostfile.c supervisor/images.c \
            supervisor/inspection.c supervisor/interrupt.c supervisor/launch.c supervisor/main.c \
@@ -87,7 +87,16 @@ SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/acti
            supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/plan.c \
            supervisor/probe.c supervisor/process.c supervisor/progress.c supervisor/residents.c \
            supervisor/session.c supervisor/shot.c supervisor/start.c supervisor/template.c \
-           supervisor/warm.c supervisor/writer.c
+           supervisor/view_address.c supervisor/view_options.c supervisor/warm.c supervisor/writer.c
+
+# cloche-view: what of the CLI's it needs, and the server.
+VIEW_SRC := supervisor/client.c supervisor/ending.c supervisor/failure.c supervisor/interrupt.c \
+           supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/process.c \
+           supervisor/session.c supervisor/view_address.c supervisor/view_assets.c \
+           supervisor/view_file.c supervisor/view_hands.c supervisor/view_http.c \
+           supervisor/view_link.c supervisor/view_main.c supervisor/view_options.c \
+           supervisor/view_page.c supervisor/view_request.c supervisor/view_screen.c \
+           supervisor/view_server.c
 
 AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/card.c guest/cdp.c \
            guest/channel.c guest/children.c guest/display.c guest/environment.c guest/exec.c guest/file.c \
@@ -98,13 +107,14 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
 # The small libraries are linked in: a session's process is up a quarter sooner, and holds less.
 VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lpthread
 SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lspng
+VIEW_LIBS       := -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lwebsockets
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 # --- programs --------------------------------------------------------------------------------
 
-HOST_PROGRAMS  := $(B)/bin/cloche-vmm $(B)/bin/cloche
+HOST_PROGRAMS  := $(B)/bin/cloche-vmm $(B)/bin/cloche $(B)/bin/cloche-view
 GUEST_PROGRAMS := $(B)/guest/init $(B)/guest/cloche-agent
 
 .PHONY: all
@@ -119,6 +129,14 @@ $(B)/bin/cloche: $(call objects,$(SUPERVISOR_SRC) $(SUPERVISOR_DISPLAY_SRC) $(LI
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(SUPERVISOR_LIBS)
+
+$(B)/bin/cloche-view: $(call objects,$(VIEW_SRC) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(VIEW_LIBS)
+
+# The compiler doesn't list what the assembler takes in.
+$(B)/obj/supervisor/view_page.o: $(addprefix supervisor/page/viewer.,html css js)
 
 $(B)/guest/cloche-agent: $(call objects,$(AGENT_SRC) $(LIB_SRC))
 	@mkdir -p $(@D)
@@ -215,6 +233,9 @@ E2E_TESTS := 'scripts/testbed --timeout 3300 tests/e2e/run.py'
 # The guest's agent on this host, with a real Xvfb and Chromium: edges that are slow to reach in a guest.
 AGENT_TESTS := 'tests/e2e/agent_host.py $(B)/guest/cloche-agent'
 
+# The viewer in a browser on this host, with a real VNC server and Chromium.
+VIEW_TESTS := 'tests/e2e/view_host.py'
+
 .PHONY: lint
 lint: ## format, static analysis, direction of includes, headers alone, scripts
 	@scripts/setup build check lint
@@ -226,6 +247,12 @@ check-agent: ## the guest's agent as a process of this host, with Xvfb and Chrom
 	@$(MAKE) --no-print-directory $(B)/guest/cloche-agent
 	@scripts/run-tests --timeout 600 $(AGENT_TESTS)
 
+.PHONY: check-view
+check-view: ## the viewer in a browser of this host, against a VNC server
+	@scripts/setup build check view
+	@$(MAKE) --no-print-directory all
+	@scripts/run-tests --timeout 600 $(VIEW_TESTS)
+
 .PHONY: check-e2e
 check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/setup build images testbed check
@@ -235,12 +262,12 @@ check-e2e: ## real guests, from boot to kill, in the test bed
 
 .PHONY: check
 check: ## everything: units, native bed, the agent, 20 s of each fuzz target, end to end
-	@scripts/setup build images testbed check agent fuzz
+	@scripts/setup build images testbed check agent view fuzz
 	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 3400 --jobs 2 $(E2E_TESTS) $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
-		$(AGENT_TESTS) '$(FUZZ_RUN) 20'
+		$(AGENT_TESTS) $(VIEW_TESTS) '$(FUZZ_RUN) 20'
 
 # --- housekeeping ----------------------------------------------------------------------------
 
@@ -248,7 +275,7 @@ check: ## everything: units, native bed, the agent, 20 s of each fuzz target, en
 install: all ## programs, manual pages, completion and what images are built, to DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/cloche
 	install -m 755 $(B)/bin/cloche $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(B)/bin/cloche-vmm $(DESTDIR)$(PREFIX)/libexec/cloche/
+	install -m 755 $(B)/bin/cloche-vmm $(B)/bin/cloche-view $(DESTDIR)$(PREFIX)/libexec/cloche/
 	for page in man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	install -D -m 644 completions/cloche \

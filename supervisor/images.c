@@ -165,10 +165,31 @@ static char *search_path(const char *program)
 	return NULL;
 }
 
+/* A program that comes with this one: beside it, in its libexec, in PATH. */
+static int find_program(const char *name, const char *advice, char **out_path,
+                        struct failure *failure)
+{
+	cleanup_free char *folder = program_folder();
+	char libexec[64];
+	char *path = executable_at(folder, name);
+
+	snprintf(libexec, sizeof(libexec), "../libexec/cloche/%s", name);
+	if (!path)
+		path = executable_at(folder, libexec);
+	if (!path)
+		path = search_path(name);
+	if (!path)
+		return failure_set(failure, STATUS_FAILED, CODE_HOST,
+		                   "%s is neither beside cloche nor in PATH; build it with "
+		                   "`make`%s",
+		                   name, advice);
+	*out_path = path;
+	return 0;
+}
+
 int images_find_vmm(char **out_path, struct failure *failure)
 {
 	const char *named = getenv("CLOCHE_VMM");
-	cleanup_free char *folder = program_folder();
 	char *path;
 
 	if (named && *named) {
@@ -181,15 +202,10 @@ int images_find_vmm(char **out_path, struct failure *failure)
 		*out_path = path;
 		return 0;
 	}
-	path = executable_at(folder, "cloche-vmm");
-	if (!path)
-		path = executable_at(folder, "../libexec/cloche/cloche-vmm");
-	if (!path)
-		path = search_path("cloche-vmm");
-	if (!path)
-		return failure_set(failure, STATUS_FAILED, CODE_HOST,
-		                   "cloche-vmm is neither beside cloche nor in PATH; build it with "
-		                   "`make`, or set CLOCHE_VMM");
-	*out_path = path;
-	return 0;
+	return find_program("cloche-vmm", ", or set CLOCHE_VMM", out_path, failure);
+}
+
+int images_find_view(char **out_path, struct failure *failure)
+{
+	return find_program("cloche-view", "", out_path, failure);
 }

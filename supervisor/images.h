@@ -27,4 +27,7 @@ int images_find(const char *kernel, const char *initramfs, const char *image,
 /* Finds the VMM: *out_path is absolute and owned by the caller. */
 int images_find_vmm(char **out_path, struct failure *failure);
 
+/* The same for cloche-view. */
+int images_find_view(char **out_path, struct failure *failure);
+
 #endif

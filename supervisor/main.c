@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "supervisor/command.h"
 #include "supervisor/output.h"
+#include "supervisor/view_options.h"
 
 #ifndef CLOCHE_VERSION
 #define CLOCHE_VERSION "0.1"
@@ -45,6 +46,8 @@ static const struct command commands[] = {
 	{ "ls", "", "Lists the sessions", NULL, command_ls },
 	{ "shot", "NAME FILE.png", "Takes a picture of the screen, from outside the guest",
 	  "Works on a frozen session, too. FILE may be - for stdout.\n", command_shot },
+	{ "view", VIEW_COMMAND_ARGUMENTS, VIEW_COMMAND_SUMMARY, VIEW_COMMAND_DETAILS,
+	  command_view },
 	{ "act", "NAME JSON [option…]", "Does things at the screen: a click, a key, some text",
 	  "JSON is one action, or an array of them, or - to read it from stdin:\n"
 	  "  cloche act demo '{\"action\":\"left_click\",\"coordinate\":[640,400]}'\n",

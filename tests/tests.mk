@@ -54,6 +54,9 @@ unit_test_supervisor_snapshot_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_snapshot_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_template_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_template_LIBS := $(SUPERVISOR_TEST_LIBS)
+unit_test_supervisor_view_SRC := $(SUPERVISOR_UNDER_TEST) \
+                                 $(addprefix supervisor/view_,assets.c page.c request.c)
+unit_test_supervisor_view_LIBS := $(SUPERVISOR_TEST_LIBS)
 
 DISPLAY_LIBS := -ldeflate -lspng -lxxhash
 unit_test_display_find_SRC := $(SUPERVISOR_DISPLAY_SRC)
