@@ -36,7 +36,7 @@ LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
                display/screenshot.c display/grid.c display/tiles.c display/vnc.c display/pixels.c display/scale.c \
-               display/compare.c display/stillness.c \
+               display/compare.c display/stillness.c display/hash.c display/hash_avx2.c \
                display/frame_stream.c
 
 # What the CLI takes of it: a screen as somebody outside of the VMM knows it.
@@ -182,7 +182,7 @@ include tests/tests.mk
 # What is measured is C, tests/bench/run.py takes the times and lists the benchmarks.
 
 BENCH ?= $(B)/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot guest ring cycles touched)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot scan guest ring cycles touched)
 
 .PHONY: bench
 bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
@@ -205,7 +205,8 @@ $(addprefix $(BENCH)/bin/,floor stamp ring): $(BENCH)/bin/%: $(B)/obj/tests/benc
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpthread
 
-$(BENCH)/bin/shot: $(call objects,tests/bench/shot.c $(DISPLAY_SRC) $(LIB_SRC))
+$(addprefix $(BENCH)/bin/,shot scan): $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o \
+                     $(call objects,tests/bench/screen.c $(DISPLAY_SRC) $(LIB_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "display/pixels.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/proto.h"
@@ -35,19 +34,17 @@ void scale_fit(unsigned width, unsigned height, unsigned max_width, uint64_t max
 }
 
 /* A row's share of every picture's column: sums of width(source) * colour. */
-static void reduce_row(const uint32_t *row, unsigned from, unsigned to, uint32_t *sums)
+static void reduce_row(const uint8_t *row, unsigned from, unsigned to, uint32_t *sums)
 {
 	unsigned left = from; /* of the picture's pixel that is being summed up */
 	uint32_t r = 0, g = 0, b = 0;
 
-	for (unsigned x = 0; x < from; x++) {
-		uint32_t pixel = row[x], red = pixel >> 16, green = pixel >> 8 & 0xff;
-		uint32_t blue = pixel & 0xff;
+	for (unsigned x = 0; x < from; x++, row += CHANNELS) {
 		unsigned part = to < left ? to : left;
 
-		r += part * red;
-		g += part * green;
-		b += part * blue;
+		r += part * row[0];
+		g += part * row[1];
+		b += part * row[2];
 		left -= part;
 		if (left > 0)
 			continue;
@@ -58,9 +55,9 @@ static void reduce_row(const uint32_t *row, unsigned from, unsigned to, uint32_t
 		/* What is left of it begins the next one, which isn't shorter. */
 		part = to - part;
 		left = from - part;
-		r = part * red;
-		g = part * green;
-		b = part * blue;
+		r = part * row[0];
+		g = part * row[1];
+		b = part * row[2];
 	}
 }
 
@@ -79,19 +76,18 @@ static void put_row(const uint32_t *total, size_t count, double shares, uint8_t 
 		rgb[i] = (uint8_t)(total[i] * inverse + 0.5);
 }
 
-static void shrink(const uint32_t *pixels, unsigned stride, const struct rectangle *area,
-                   unsigned width, unsigned height, uint32_t *sums, uint8_t *rgb)
+static void shrink(const uint8_t *from, size_t stride, const struct rectangle *area, unsigned width,
+                   unsigned height, uint32_t *sums, uint8_t *rgb)
 {
 	size_t count = (size_t)CHANNELS * width;
 	uint32_t *total = sums + count;
 	double shares = (double)area->width * area->height;
 	unsigned left = area->height;
 
-	for (unsigned y = 0; y < area->height; y++) {
+	for (unsigned y = 0; y < area->height; y++, from += stride) {
 		unsigned part = height < left ? height : left;
 
-		reduce_row(pixels + (size_t)(area->y + y) * stride + area->x, area->width, width,
-		           sums);
+		reduce_row(from, area->width, width, sums);
 		add_rows(total, sums, count, part);
 		left -= part;
 		if (left > 0)
@@ -106,20 +102,22 @@ static void shrink(const uint32_t *pixels, unsigned stride, const struct rectang
 	}
 }
 
-int scale_to_rgb(const uint32_t *pixels, unsigned stride, const struct rectangle *area,
-                 unsigned width, unsigned height, uint8_t *out_rgb)
+int scale_rgb(const uint8_t *rgb, unsigned stride, const struct rectangle *area, unsigned width,
+              unsigned height, uint8_t *out_rgb)
 {
+	const uint8_t *from = rgb + CHANNELS * ((size_t)area->y * stride + area->x);
+	size_t row = (size_t)CHANNELS * width;
+
 	ASSERT(width >= 1 && width <= area->width && area->width <= PROTO_DISPLAY_SIDE_MAX);
 	ASSERT(height >= 1 && height <= area->height && area->height <= PROTO_DISPLAY_SIDE_MAX);
 	if (width == area->width && height == area->height) {
 		for (unsigned y = 0; y < height; y++)
-			pixels_to_rgb(pixels + (size_t)(area->y + y) * stride + area->x, width,
-			              out_rgb + (size_t)CHANNELS * width * y);
+			memcpy(out_rgb + y * row, from + (size_t)CHANNELS * stride * y, row);
 		return 0;
 	}
-	cleanup_free uint32_t *sums = calloc(2 * (size_t)CHANNELS * width, sizeof(*sums));
+	cleanup_free uint32_t *sums = calloc(2 * row, sizeof(*sums));
 	if (!sums)
 		return -ENOMEM;
-	shrink(pixels, stride, area, width, height, sums, out_rgb);
+	shrink(from, (size_t)CHANNELS * stride, area, width, height, sums, out_rgb);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * scale.h - a piece of the screen's copy as a picture, as it is or smaller. Any thread; no state.
+ * scale.h - a piece of a picture, as it is or smaller. Any thread; no state.
  *
  * Smaller by area: a pixel of the picture is the mean of all that it covers, each by its share, so that hairlines and
  * small text fade but don't vanish or break, whatever the ratio. Exact: a flat colour stays that colour.
@@ -20,10 +20,10 @@ void scale_fit(unsigned width, unsigned height, unsigned max_width, uint64_t max
                unsigned *out_width, unsigned *out_height);
 
 /*
- * Makes R, G, B rows of @width x @height pixels, at most those of @area, of @area of @pixels, 0x00RRGGBB in rows
- * of @stride pixels. No side is longer than PROTO_DISPLAY_SIDE_MAX. 0 or -ENOMEM.
+ * Makes a picture of @width x @height, at most those of @area, of @area of @rgb. Both are rows of R, G, B bytes,
+ * @rgb's of @stride pixels. No side is longer than PROTO_DISPLAY_SIDE_MAX. 0 or -ENOMEM.
  */
-int scale_to_rgb(const uint32_t *pixels, unsigned stride, const struct rectangle *area,
-                 unsigned width, unsigned height, uint8_t *out_rgb);
+int scale_rgb(const uint8_t *rgb, unsigned stride, const struct rectangle *area, unsigned width,
+              unsigned height, uint8_t *out_rgb);
 
 #endif

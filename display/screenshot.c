@@ -5,13 +5,16 @@
 #include "display/screenshot.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "display/hash.h"
 #include "display/memfile.h"
 #include "display/png.h"
 #include "display/scale.h"
 #include "display/scratch.h"
+#include "display/tiles.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 
@@ -62,6 +65,7 @@ static int set_size(const struct framebuffer *fb, const struct screenshot_wish *
 {
 	unsigned width = framebuffer_width(fb), height = framebuffer_height(fb);
 
+	shot->grid = grid_of(width, height);
 	shot->region = (struct rectangle){ .width = width, .height = height };
 	if (wish->region.width > 0)
 		shot->region = wish->region;
@@ -73,32 +77,53 @@ static int set_size(const struct framebuffer *fb, const struct screenshot_wish *
 	return 0;
 }
 
-static int read_screen(const struct framebuffer *fb, struct screenshot *shot, uint8_t *rgb)
+/* The screen, then the picture of it where that is another. */
+struct room {
+	struct scratch scratch;
+	uint8_t *screen, *picture;
+};
+
+static int room_init(struct room *room, const struct screenshot *shot)
 {
-	int rc = tiles_create(framebuffer_width(fb), framebuffer_height(fb), &shot->tiles);
+	size_t screen = (size_t)3 * shot->grid.width * shot->grid.height;
+	size_t picture = (size_t)3 * shot->width * shot->height;
+	bool same = shot->width == shot->grid.width && shot->height == shot->grid.height;
+	int rc = scratch_init(&room->scratch, screen + (same ? 0 : picture));
 
 	if (rc < 0)
 		return rc;
-	tiles_scan(shot->tiles, fb);
-	return scale_to_rgb(tiles_pixels(shot->tiles), framebuffer_width(fb), &shot->region,
-	                    shot->width, shot->height, rgb);
+	room->screen = room->scratch.data;
+	room->picture = same ? room->screen : room->screen + screen;
+	return 0;
 }
 
-static int take(const struct framebuffer *fb, enum screenshot_format format, struct scratch *rgb,
+static int read_screen(const struct framebuffer *fb, struct room *room, struct screenshot *shot)
+{
+	shot->hashes = malloc(grid_count(&shot->grid) * sizeof(*shot->hashes));
+	if (!shot->hashes)
+		return -ENOMEM;
+	tiles_read_rgb(fb, shot->hashes, room->screen);
+	if (room->picture == room->screen)
+		return 0;
+	return scale_rgb(room->screen, shot->grid.width, &shot->region, shot->width, shot->height,
+	                 room->picture);
+}
+
+static int take(const struct framebuffer *fb, enum screenshot_format format, struct room *room,
                 struct screenshot *shot, struct error *err)
 {
 	size_t size = (size_t)3 * shot->width * shot->height;
 	uint64_t started = clock_now_ns();
-	int rc = scratch_init(rgb, size);
+	int rc = room_init(room, shot);
 
 	if (rc == 0)
-		rc = read_screen(fb, shot, rgb->data);
+		rc = read_screen(fb, room, shot);
 	if (rc < 0)
 		return error_set(err, rc, "no memory for a picture of %ux%u", shot->width,
 		                 shot->height);
-	shot->hash = XXH3_64bits(rgb->data, size);
+	shot->hash = hash_pixels(room->picture, size);
 	uint64_t read_done = clock_now_ns();
-	rc = encode(rgb->data, size, format, shot, err);
+	rc = encode(room->picture, size, format, shot, err);
 	shot->read_us = (read_done - started) / 1000;
 	shot->encode_us = (clock_now_ns() - read_done) / 1000;
 	return rc;
@@ -108,12 +133,12 @@ int screenshot_take(const struct framebuffer *fb, const struct screenshot_wish *
                     struct screenshot *out_shot, struct error *err)
 {
 	struct screenshot shot = { .fd = -1 };
-	struct scratch rgb = { 0 };
+	struct room room = { 0 };
 	int rc = set_size(fb, wish, &shot, err);
 
 	if (rc == 0)
-		rc = take(fb, wish->format, &rgb, &shot, err);
-	scratch_finish(&rgb);
+		rc = take(fb, wish->format, &room, &shot, err);
+	scratch_finish(&room.scratch);
 	if (rc < 0)
 		screenshot_finish(&shot);
 	else
@@ -124,6 +149,6 @@ int screenshot_take(const struct framebuffer *fb, const struct screenshot_wish *
 void screenshot_finish(struct screenshot *shot)
 {
 	close_fd(&shot->fd);
-	tiles_destroy(shot->tiles);
-	shot->tiles = NULL;
+	free(shot->hashes);
+	shot->hashes = NULL;
 }

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "display/framebuffer.h"
+#include "display/grid.h"
 #include "display/rectangle.h"
-#include "display/tiles.h"
 #include "lib/error.h"
 
 enum screenshot_format {
@@ -36,7 +36,8 @@ struct screenshot {
 	uint64_t hash;           /* XXH3-64 of the picture's RGB rows, whatever the format */
 	size_t size;             /* bytes of the file; 0 for SCREENSHOT_HASH */
 	int fd;                  /* owned: sealed memfd; -1 for SCREENSHOT_HASH */
-	struct tiles *tiles;     /* owned: the whole screen of that moment */
+	struct grid grid;        /* the whole screen's, of that moment */
+	uint64_t *hashes;        /* owned: of its tiles (tiles.h) */
 	uint64_t read_us;        /* guest memory to RGB, and its hash */
 	uint64_t encode_us;      /* RGB to file */
 };

@@ -12,8 +12,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "display/hash.h"
+#include "display/pixels.h"
 #include "display/scratch.h"
 #include "lib/log.h"
 #include "lib/proto.h"
@@ -70,6 +71,14 @@ static void keep_tile(struct tiles *tiles, const struct rectangle *area)
 		       area->width * sizeof(*to));
 }
 
+/* Its pixels to @tile; their hash. */
+static uint64_t read_tile(const struct framebuffer *fb, const struct rectangle *area,
+                          uint32_t *tile)
+{
+	framebuffer_read_area(fb, area, tile);
+	return hash_pixels(tile, (size_t)area->width * area->height * sizeof(*tile));
+}
+
 unsigned tiles_scan(struct tiles *tiles, const struct framebuffer *fb)
 {
 	unsigned count = grid_count(&tiles->grid), changed = 0;
@@ -79,8 +88,7 @@ unsigned tiles_scan(struct tiles *tiles, const struct framebuffer *fb)
 	for (unsigned i = 0; i < count; i++) {
 		struct rectangle area = grid_tile(&tiles->grid, i);
 
-		framebuffer_read_area(fb, &area, tiles->tile);
-		uint64_t hash = XXH3_64bits(tiles->tile, (size_t)area.width * area.height * 4);
+		uint64_t hash = read_tile(fb, &area, tiles->tile);
 
 		tiles->changed[i] = hash != tiles->hashes[i] || !tiles->scanned;
 		if (!tiles->changed[i])
@@ -91,6 +99,21 @@ unsigned tiles_scan(struct tiles *tiles, const struct framebuffer *fb)
 	}
 	tiles->scanned = true;
 	return changed;
+}
+
+void tiles_read_rgb(const struct framebuffer *fb, uint64_t *out_hashes, uint8_t *out_rgb)
+{
+	struct grid grid = grid_of(framebuffer_width(fb), framebuffer_height(fb));
+	_Alignas(64) uint32_t tile[TILE_WIDTH * TILE_HEIGHT];
+
+	for (unsigned i = 0; i < grid_count(&grid); i++) {
+		struct rectangle area = grid_tile(&grid, i);
+
+		out_hashes[i] = read_tile(fb, &area, tile);
+		for (unsigned y = 0; y < area.height; y++)
+			pixels_to_rgb(tile + y * area.width, area.width,
+			              out_rgb + 3 * ((size_t)(area.y + y) * grid.width + area.x));
+	}
 }
 
 void tiles_mark_all(struct tiles *tiles)

@@ -32,6 +32,12 @@ void tiles_destroy(struct tiles *tiles);
  */
 unsigned tiles_scan(struct tiles *tiles, const struct framebuffer *fb);
 
+/*
+ * One look without a copy that is kept: the screen as R, G, B rows, width * height * 3 bytes, and a hash a tile,
+ * the same that tiles_hashes() has. Any thread.
+ */
+void tiles_read_rgb(const struct framebuffer *fb, uint64_t *out_hashes, uint8_t *out_rgb);
+
 /* As if all had changed in the last scan: for someone who sees the screen for the first time. */
 void tiles_mark_all(struct tiles *tiles);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "display/compare.h"
+#include "display/tiles.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -127,8 +128,7 @@ static void shoot(struct screen_job *job, const struct framebuffer *fb)
 	char frame[FRAME_ID_SIZE];
 
 	int ret = screenshot_take(fb, &picture->wish, &shot, &err);
-	if (ret == 0 && frame_ids_give(picture->vm->frame_ids, tiles_grid(shot.tiles),
-	                               tiles_hashes(shot.tiles), frame))
+	if (ret == 0 && frame_ids_give(picture->vm->frame_ids, &shot.grid, shot.hashes, frame))
 		ret = error_set(&err, -ENOMEM, "no memory for a frame's name");
 	if (ret) {
 		picture->reply =

@@ -13,6 +13,7 @@ import typing
 GUEST_MIB = 512
 STARTS = 100
 SHOTS = 200
+SCANS = 1000
 EXITS = 100           # a round of floor.c and cycles.c
 EXIT_RUNS = 5
 DESCRIPTORS = 2 * 20000  # a round of ring.c and cycles.c
@@ -130,11 +131,24 @@ def queue_descriptors(tools):
     return ours, floor
 
 
-def shots(tools, kind):
-    out = subprocess.run([tools.bin / "shot", tools.tree / "tests/bench/data/page.png", str(SHOTS),
+def of_page(tools, program, rounds, kind):
+    """Milliseconds that both sides took, each round; the programs print microseconds."""
+    out = subprocess.run([tools.bin / program, tools.tree / "tests/bench/data/page.png", str(rounds),
                           kind], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
     rows = [line.split() for line in out.splitlines()]
     return [float(r[0]) / 1e3 for r in rows], [float(r[1]) / 1e3 for r in rows]
+
+
+def shots(tools, kind):
+    return of_page(tools, "shot", SHOTS, kind)
+
+
+def scan_tile(tools):
+    return of_page(tools, "scan", SCANS, "tile")
+
+
+def scan_all(tools):
+    return of_page(tools, "scan", SCANS, "all")
 
 
 def shot_page(tools):

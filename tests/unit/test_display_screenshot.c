@@ -15,6 +15,7 @@
 
 #include "display/memfile.h"
 #include "display/screenshot.h"
+#include "display/tiles.h"
 
 static bool old_kernel, no_space;
 static unsigned writes;
@@ -170,8 +171,11 @@ static void test_regions(void **state)
 	};
 	struct xwd_fixture file;
 	struct framebuffer *fb = open_screen(&file);
+	struct tiles *tiles;
 
 	(void)state;
+	assert_int_equal(tiles_create(321, 123, &tiles), 0);
+	tiles_scan(tiles, fb);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct screenshot_wish wish = rows[i].wish;
 		struct screenshot shot = { .fd = -7 };
@@ -189,7 +193,9 @@ static void test_regions(void **state)
 		check_sealed(shot.fd, (size_t)3 * shot.width * shot.height);
 		assert_true(shot.size == (size_t)3 * shot.width * shot.height);
 		/* Whatever is shown, the tiles are the whole screen's. */
-		assert_int_equal(tiles_grid(shot.tiles)->width, 321);
+		assert_int_equal(shot.grid.width, 321);
+		assert_memory_equal(shot.hashes, tiles_hashes(tiles),
+		                    tiles_count(tiles) * sizeof(*shot.hashes));
 		screenshot_finish(&shot);
 	}
 	struct screenshot_wish piece = { .format = SCREENSHOT_RGB, .region = { 7, 9, 2, 1 } };
@@ -201,6 +207,7 @@ static void test_regions(void **state)
 		assert_int_equal(rgb[i], xwd_color(7 + i / 3, 9) >> (16 - 8 * (i % 3)) & 0xff);
 	assert_true(shot.hash == XXH3_64bits(rgb, 6));
 	screenshot_finish(&shot);
+	tiles_destroy(tiles);
 	framebuffer_destroy(fb);
 	xwd_fixture_close(&file);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "display/hash.h"
 #include "display/tiles.h"
 
 /* Neither a multiple of a tile: 6 columns, the last one 1 wide; 4 rows, the last one 27 high. */
@@ -285,6 +286,39 @@ static bool is_left_out_of_forks(uintptr_t at)
 	return found;
 }
 
+/* Each way to it gives the same hash, of any size. */
+static void test_hash(void **state)
+{
+	uint8_t bytes[3 * TILE_WIDTH * TILE_HEIGHT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 31 + i / 256);
+	for (size_t size = 0; size <= sizeof(bytes); size += size < 600 ? 1 : 97) {
+		assert_true(hash_pixels(bytes, size) == XXH3_64bits(bytes, size));
+		/* Not aligned either. */
+		if (size > 0)
+			assert_true(hash_pixels(bytes + 1, size - 1) ==
+			            XXH3_64bits(bytes + 1, size - 1));
+	}
+}
+
+/* One look without keeping it says the same. */
+static void test_read_rgb(void **state)
+{
+	struct bed *bed = *state;
+	uint64_t hashes[COLUMNS * ROWS];
+	uint8_t *rgb = malloc((size_t)3 * WIDTH * HEIGHT), *expected = xwd_expected_rgb(&bed->file);
+
+	assert_non_null(rgb);
+	tiles_scan(bed->tiles, bed->fb);
+	tiles_read_rgb(bed->fb, hashes, rgb);
+	assert_memory_equal(hashes, tiles_hashes(bed->tiles), sizeof(hashes));
+	assert_memory_equal(rgb, expected, (size_t)3 * WIDTH * HEIGHT);
+	free(rgb);
+	free(expected);
+}
+
 /* A forked child hasn't got the copy: what the original scans doesn't become the child's memory. */
 static void test_fork_leaves_it(void **state)
 {
@@ -319,6 +353,8 @@ int main(void)
 		                                close_bed),
 		cmocka_unit_test_setup_teardown(test_mark, open_bed, close_bed),
 		cmocka_unit_test(test_within),
+		cmocka_unit_test(test_hash),
+		cmocka_unit_test_setup_teardown(test_read_rgb, open_bed, close_bed),
 		cmocka_unit_test_setup_teardown(test_fork_leaves_it, open_bed, close_bed),
 		cmocka_unit_test(test_no_memory),
 	};
