@@ -6,27 +6,56 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
+#include "lib/proto.h"
 #include "supervisor/options.h"
 #include "supervisor/output.h"
+#include "supervisor/parse.h"
 #include "supervisor/shot.h"
 
+/* "X,Y,W,H"; whether it lies on the screen is the VMM's to say. */
+static int parse_region(const char *text, struct shot_wish *wish, struct failure *failure)
+{
+	uint32_t *const to[] = { &wish->x, &wish->y, &wish->width, &wish->height };
+	cleanup_free char *copy = strdup(text);
+	char *rest = copy, *word;
+	uint64_t number;
+	size_t count = 0;
+
+	if (!copy)
+		return failure_set_nomem(failure);
+	while ((word = strsep(&rest, ","))) {
+		if (count < 4 && parse_number("--region", word, count < 2 ? 0 : 1,
+		                              PROTO_DISPLAY_SIDE_MAX, &number, failure) < 0)
+			return -1;
+		if (count < 4)
+			*to[count] = (uint32_t)number;
+		count++;
+	}
+	if (count != 4)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "--region: '%.64s' is not X,Y,W,H, such as 100,50,640,400",
+		                   text);
+	return 0;
+}
+
 static int shoot(struct invocation *inv, const char *name, const char *path,
-                 struct failure *failure)
+                 const struct shot_wish *wish, struct failure *failure)
 {
 	cleanup_session struct session session = SESSION_INIT;
 	cleanup_client struct client client = CLIENT_INIT;
 	cleanup_shot struct shot shot = { 0 };
-	const struct shot_wish wish = { 0 };
 	bool to_stdout = strcmp(path, "-") == 0;
 	json_t *answer;
 
 	if (session_open(name, &session, failure) < 0 ||
 	    client_open(&client, &session, failure) < 0 ||
-	    shot_save(&client, &wish, path, &shot, failure) < 0)
+	    shot_save(&client, wish, path, &shot, failure) < 0)
 		return -1;
 	if (!inv->json) {
-		fprintf(to_stdout ? stderr : stdout, "%s  %ux%u  %zu bytes  hash %s  %llu ms\n",
-		        path, shot.width, shot.height, shot.png_size, shot.hash,
+		fprintf(to_stdout ? stderr : stdout,
+		        "%s  %ux%u  %zu bytes  hash %s  frame %s  %llu ms\n", path, shot.width,
+		        shot.height, shot.png_size, shot.hash, shot.frame,
 		        (unsigned long long)shot.taken_ms);
 		return STATUS_OK;
 	}
@@ -39,14 +68,26 @@ static int shoot(struct invocation *inv, const char *name, const char *path,
 
 int command_shot(struct invocation *inv, struct failure *failure)
 {
+	struct shot_wish wish = { 0 };
+	const char *region = NULL;
+	const struct option options[] = {
+		{ "region", 0, OPTION_STRING, &region, "X,Y,W,H",
+		  "only this piece of the screen, in pixels", 0, 0 },
+		{ "max-width", 0, OPTION_NUMBER, &wish.max_width, "N",
+		  "made smaller to be at most so wide", 1, PROTO_DISPLAY_SIDE_MAX },
+		{ "max-pixels", 0, OPTION_NUMBER, &wish.max_pixels, "N",
+		  "made smaller to have at most so many pixels", 1, UINT32_MAX },
+	};
 	struct arguments arguments;
-	int rc = options_parse(inv, NULL, 0, (struct options_shape){ 2, 2, false }, &arguments,
-	                       failure);
+	int rc = options_parse(inv, options, sizeof(options) / sizeof(options[0]),
+	                       (struct options_shape){ 2, 2, false }, &arguments, failure);
 
 	if (rc != 0)
 		return rc > 0 ? STATUS_OK : -1;
+	if (region && parse_region(region, &wish, failure) < 0)
+		return -1;
 	if (strcmp(arguments.items[1], "-") == 0 && (inv->json || isatty(STDOUT_FILENO)))
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE, "stdout is %s; name a file",
 		                   inv->json ? "for the JSON answer" : "a terminal");
-	return shoot(inv, arguments.items[0], arguments.items[1], failure);
+	return shoot(inv, arguments.items[0], arguments.items[1], &wish, failure);
 }

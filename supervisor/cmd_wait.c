@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cmd_wait.c - `cloche wait`: until a stage is reached, or the picture has settled. Single thread.
- *
- * Settled means that no new picture has come for a while. The picture before the current one is not
- * new: a caret that blinks, in a form that is ready to be filled in, would never let it settle.
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/clock.h"
 #include "lib/proto.h"
@@ -17,7 +13,6 @@
 
 #define TIMEOUT_DEFAULT_MS 60000u
 #define QUIET_DEFAULT_MS 500u
-#define STEP_MAX_MS 50u
 
 static const char *const stages[] = { "agent", "display", "browser", "loaded" };
 
@@ -35,50 +30,34 @@ static int wait_stage(struct client *client, const char *stage, uint64_t timeout
 	                   timeout_ms, &reply, failure);
 }
 
-static void sleep_ms(uint64_t ms)
-{
-	struct timespec time = { .tv_nsec = (long)(ms * NS_PER_MS) };
-
-	nanosleep(&time, NULL);
-}
-
-/* *out_hash gets the picture's hash. */
-static int wait_settled(struct client *client, const struct wait_options *o, char out_hash[17],
+/* *out_answer gets what the VMM says of it, and the picture's hash. */
+static int wait_settled(struct client *client, const struct wait_options *o, json_t **out_answer,
                         struct failure *failure)
 {
-	uint64_t now = clock_now_ns();
-	uint64_t deadline_ns = now + o->timeout_ms * NS_PER_MS;
-	uint64_t since_ns = now;
-	uint64_t step_ms = o->quiet_ms / 4 + 1;
-	char hash[17] = "";
-	char before[17] = "";
+	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
+	const struct shot_wish wish = { .hash_only = true };
+	cleanup_shot struct shot shot = { 0 };
+	uint64_t begin = clock_now_ns();
 
 	if (wait_stage(client, "display", o->timeout_ms, failure) < 0)
 		return -1;
-	for (;;) {
-		const struct shot_wish wish = { .hash_only = true };
-		cleanup_shot struct shot shot = { 0 };
-
-		if (shot_take(client, &wish, &shot, failure) < 0)
-			return -1;
-		now = clock_now_ns();
-		if (strcmp(hash, shot.hash) != 0) {
-			if (strcmp(before, shot.hash) != 0)
-				since_ns = now;
-			memcpy(before, hash, sizeof(before));
-			memcpy(hash, shot.hash, sizeof(hash));
-		}
-		if (now - since_ns >= o->quiet_ms * NS_PER_MS)
-			break;
-		if (now >= deadline_ns)
-			return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_TIMEOUT,
-			                   "the screen did not stay the same for %llu ms within "
-			                   "%llu ms",
-			                   (unsigned long long)o->quiet_ms,
-			                   (unsigned long long)o->timeout_ms);
-		sleep_ms(step_ms < STEP_MAX_MS ? step_ms : STEP_MAX_MS);
-	}
-	memcpy(out_hash, hash, sizeof(hash));
+	uint64_t taken_ms = (clock_now_ns() - begin) / NS_PER_MS;
+	uint64_t left_ms = taken_ms < o->timeout_ms ? o->timeout_ms - taken_ms : 1;
+	json_t *request =
+		json_pack("{s:s,s:I}", "verb", "settle", "quiet_ms", (json_int_t)o->quiet_ms);
+	if (client_call(client, request, NULL, 0, left_ms, &reply, failure) < 0)
+		return -1;
+	if (!json_is_true(json_object_get(reply.object, "settled")))
+		return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_TIMEOUT,
+		                   "the screen did not stay the same for %llu ms within "
+		                   "%llu ms",
+		                   (unsigned long long)o->quiet_ms,
+		                   (unsigned long long)o->timeout_ms);
+	if (shot_take(client, &wish, &shot, failure) < 0)
+		return -1;
+	*out_answer = json_pack("{s:s,s:s,s:O*}", "hash", shot.hash, "frame",
+	                        client_string(reply.object, "frame"), "periodic",
+	                        json_object_get(reply.object, "periodic"));
 	return 0;
 }
 
@@ -88,27 +67,31 @@ static int wait_and_tell(struct invocation *inv, const char *name, const struct 
 	cleanup_session struct session session = SESSION_INIT;
 	cleanup_client struct client client = CLIENT_INIT;
 	uint64_t begin = clock_now_ns();
-	char hash[17] = "";
-	json_t *answer;
-	uint64_t ms;
+	json_t *more = NULL;
 
 	if (session_open(name, &session, failure) < 0 ||
 	    client_open(&client, &session, failure) < 0)
 		return -1;
 	if (strcmp(o->what, "settled") == 0
-	            ? wait_settled(&client, o, hash, failure) < 0
+	            ? wait_settled(&client, o, &more, failure) < 0
 	            : wait_stage(&client, o->what, o->timeout_ms, failure) < 0)
 		return -1;
-	ms = (clock_now_ns() - begin) / NS_PER_MS;
-	if (!inv->json) {
+	uint64_t ms = (clock_now_ns() - begin) / NS_PER_MS;
+	if (inv->json) {
+		json_t *answer = output_answer_new();
+
+		json_object_update_new(answer, json_pack("{s:s,s:I}", "for", o->what, "ms",
+		                                         (json_int_t)ms));
+		if (more)
+			json_object_update(answer, more);
+		output_answer(answer);
+	} else {
+		const char *hash = client_string(more, "hash");
+
 		printf("%s  %llu ms%s%s\n", o->what, (unsigned long long)ms, *hash ? "  hash " : "",
 		       hash);
-		return STATUS_OK;
 	}
-	answer = output_answer_new();
-	json_object_update_new(answer, json_pack("{s:s,s:I,s:s*}", "for", o->what, "ms",
-	                                         (json_int_t)ms, "hash", *hash ? hash : NULL));
-	output_answer(answer);
+	json_decref(more);
 	return STATUS_OK;
 }
 
