@@ -72,7 +72,7 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
 SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/actions_perform.c \
            supervisor/actions_steps.c supervisor/actions_table.c supervisor/actions_values.c \
            supervisor/bake.c supervisor/balloon.c supervisor/client.c \
-           supervisor/cmd_act.c supervisor/cmd_bake.c supervisor/cmd_balloon.c \
+           supervisor/cmd_act.c supervisor/cmd_bake.c supervisor/cmd_balloon.c supervisor/cmd_compare.c \
            supervisor/cmd_console.c supervisor/cmd_cp.c supervisor/cmd_doctor.c \
            supervisor/cmd_exec.c supervisor/cmd_fork.c supervisor/cmd_freeze.c supervisor/cmd_control.c \
            supervisor/cmd_inspect.c supervisor/cmd_kill.c supervisor/cmd_ls.c \

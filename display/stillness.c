@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "display/scratch.h"
 #include "lib/clock.h"
 
 #define PERIOD_MAX 4u
@@ -35,9 +36,10 @@ struct history {
 struct stillness {
 	struct grid grid;
 	uint64_t begun_ns;
-	uint64_t *hashes;        /* owned */
-	uint8_t *marked;         /* owned */
-	struct history *history; /* owned */
+	struct scratch scratch; /* what the pointers below point into */
+	struct history *history;
+	uint64_t *hashes;
+	uint8_t *marked;
 };
 
 static void history_put(struct history *h, uint64_t now_ns, uint64_t hash)
@@ -129,17 +131,16 @@ int stillness_create(const struct grid *grid, const struct rectangle *area, uint
                      const uint64_t *hashes, struct stillness **out_stillness)
 {
 	unsigned count = grid_count(grid);
+	size_t size = count * (sizeof(struct history) + sizeof(uint64_t) + 1);
 	struct stillness *s = calloc(1, sizeof(*s));
 
-	if (s) {
-		s->hashes = calloc(count, sizeof(*s->hashes));
-		s->marked = calloc(count, 1);
-		s->history = calloc(count, sizeof(*s->history));
-	}
-	if (!s || !s->hashes || !s->marked || !s->history) {
-		stillness_destroy(s);
+	if (!s || scratch_init(&s->scratch, size) < 0) {
+		free(s);
 		return -ENOMEM;
 	}
+	s->history = s->scratch.data;
+	s->hashes = (uint64_t *)(s->history + count);
+	s->marked = (uint8_t *)(s->hashes + count);
 	s->grid = *grid;
 	s->begun_ns = now_ns;
 	memcpy(s->hashes, hashes, count * sizeof(*hashes));
@@ -157,9 +158,7 @@ void stillness_destroy(struct stillness *s)
 {
 	if (!s)
 		return;
-	free(s->hashes);
-	free(s->marked);
-	free(s->history);
+	scratch_finish(&s->scratch);
 	free(s);
 }
 

@@ -6,38 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
 #include "lib/proto.h"
 #include "supervisor/options.h"
 #include "supervisor/output.h"
 #include "supervisor/parse.h"
 #include "supervisor/shot.h"
-
-/* "X,Y,W,H"; whether it lies on the screen is the VMM's to say. */
-static int parse_region(const char *text, struct shot_wish *wish, struct failure *failure)
-{
-	uint32_t *const to[] = { &wish->x, &wish->y, &wish->width, &wish->height };
-	cleanup_free char *copy = strdup(text);
-	char *rest = copy, *word;
-	uint64_t number;
-	size_t count = 0;
-
-	if (!copy)
-		return failure_set_nomem(failure);
-	while ((word = strsep(&rest, ","))) {
-		if (count < 4 && parse_number("--region", word, count < 2 ? 0 : 1,
-		                              PROTO_DISPLAY_SIDE_MAX, &number, failure) < 0)
-			return -1;
-		if (count < 4)
-			*to[count] = (uint32_t)number;
-		count++;
-	}
-	if (count != 4)
-		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
-		                   "--region: '%.64s' is not X,Y,W,H, such as 100,50,640,400",
-		                   text);
-	return 0;
-}
 
 static int shoot(struct invocation *inv, const char *name, const char *path,
                  const struct shot_wish *wish, struct failure *failure)
@@ -69,6 +42,7 @@ static int shoot(struct invocation *inv, const char *name, const char *path,
 int command_shot(struct invocation *inv, struct failure *failure)
 {
 	struct shot_wish wish = { 0 };
+	struct region area = { 0 };
 	const char *region = NULL;
 	const struct option options[] = {
 		{ "region", 0, OPTION_STRING, &region, "X,Y,W,H",
@@ -84,8 +58,12 @@ int command_shot(struct invocation *inv, struct failure *failure)
 
 	if (rc != 0)
 		return rc > 0 ? STATUS_OK : -1;
-	if (region && parse_region(region, &wish, failure) < 0)
+	if (region && parse_region("--region", region, &area, failure) < 0)
 		return -1;
+	wish.x = area.x;
+	wish.y = area.y;
+	wish.width = area.width;
+	wish.height = area.height;
 	if (strcmp(arguments.items[1], "-") == 0 && (inv->json || isatty(STDOUT_FILENO)))
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE, "stdout is %s; name a file",
 		                   inv->json ? "for the JSON answer" : "a terminal");

@@ -39,6 +39,7 @@ int command_inspect(struct invocation *inv, struct failure *failure);
 int command_verify(struct invocation *inv, struct failure *failure);
 int command_ls(struct invocation *inv, struct failure *failure);
 int command_shot(struct invocation *inv, struct failure *failure);
+int command_compare(struct invocation *inv, struct failure *failure);
 int command_view(struct invocation *inv, struct failure *failure);
 int command_act(struct invocation *inv, struct failure *failure);
 int command_exec(struct invocation *inv, struct failure *failure);

@@ -47,6 +47,11 @@ static const struct command commands[] = {
 	{ "shot", "NAME FILE.png [option…]",
 	  "Takes a picture of the screen, from outside the guest",
 	  "Works on a frozen session, too. FILE may be - for stdout.\n", command_shot },
+	{ "compare", "NAME FRAME [FILE.png] [option…]",
+	  "Says what on the screen has changed since a frame",
+	  "FRAME is what shot, act, wait and compare have called a screen; the last 64 are known.\n"
+	  "A line for each rectangle that differs: X,Y,W,H. FILE: the screen with these framed.\n",
+	  command_compare },
 	{ "view", VIEW_COMMAND_ARGUMENTS, VIEW_COMMAND_SUMMARY, VIEW_COMMAND_DETAILS,
 	  command_view },
 	{ "act", "NAME JSON [option…]", "Does things at the screen: a click, a key, some text",

@@ -181,6 +181,28 @@ int parse_geometry(const char *what, const char *text, struct geometry *out_geom
 	return 0;
 }
 
+int parse_region(const char *what, const char *text, struct region *out_region,
+                 struct failure *failure)
+{
+	uint64_t n[4] = { 0 };
+	const char *rest = text;
+	bool good = true;
+
+	for (size_t i = 0; i < 4 && good; i++) {
+		good = take_digits(rest, &n[i], &rest) && *rest == (i < 3 ? ',' : '\0') &&
+		       n[i] >= (i < 2 ? 0 : 1) && n[i] <= PROTO_DISPLAY_SIDE_MAX;
+		rest += i < 3;
+	}
+	if (!good)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "%s: '%.64s' is no piece of a screen; write it as X,Y,W,H, such "
+		                   "as 100,50,640,400",
+		                   what, text);
+	*out_region =
+		(struct region){ (uint32_t)n[0], (uint32_t)n[1], (uint32_t)n[2], (uint32_t)n[3] };
+	return 0;
+}
+
 int parse_relay(const char *text, uint16_t *out_port, const char **out_socket,
                 struct failure *failure)
 {

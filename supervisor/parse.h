@@ -18,6 +18,11 @@ struct geometry {
 	uint32_t width, height;
 };
 
+/* A piece of a screen, in pixels. */
+struct region {
+	uint32_t x, y, width, height;
+};
+
 /* Decimal digits only, in @min..@max. */
 int parse_number(const char *what, const char *text, uint64_t min, uint64_t max,
                  uint64_t *out_number, struct failure *failure);
@@ -37,6 +42,10 @@ int parse_duration(const char *what, const char *text, uint64_t min, uint64_t ma
 /* "1280x800", both sides within PROTO_DISPLAY_SIDE_MIN..MAX. */
 int parse_geometry(const char *what, const char *text, struct geometry *out_geometry,
                    struct failure *failure);
+
+/* "100,50,640,400": x, y, and sides of at least 1. Whether it lies on a screen is the VMM's to say. */
+int parse_region(const char *what, const char *text, struct region *out_region,
+                 struct failure *failure);
 
 /* "PORT:SOCKET": *out_socket points behind the colon. */
 int parse_relay(const char *text, uint16_t *out_port, const char **out_socket,

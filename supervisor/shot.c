@@ -37,26 +37,27 @@ static bool hash_ok(const char *hash)
 	return strlen(hash) == 16 && strspn(hash, "0123456789abcdef") == 16;
 }
 
-/* Copies @size bytes out of @fd. */
-static int read_png(int fd, size_t size, struct shot *shot, struct failure *failure)
+int shot_read(int fd, size_t size, uint8_t **out_png, struct failure *failure)
 {
 	struct stat st;
+	size_t done = 0;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 0 || (size_t)st.st_size < size)
+	if (fd < 0 || size == 0 || size > SHOT_SIZE_MAX || fstat(fd, &st) < 0 || st.st_size < 0 ||
+	    (size_t)st.st_size < size)
 		return bad_shot(failure);
-	shot->png = malloc(size);
-	if (!shot->png)
+	cleanup_free uint8_t *png = malloc(size);
+	if (!png)
 		return failure_set_nomem(failure);
-	while (shot->png_size < size) {
-		ssize_t n = pread(fd, shot->png + shot->png_size, size - shot->png_size,
-		                  (off_t)shot->png_size);
+	while (done < size) {
+		ssize_t n = pread(fd, png + done, size - done, (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return bad_shot(failure);
-		shot->png_size += (size_t)n;
+		done += (size_t)n;
 	}
+	*out_png = steal_pointer(&png);
 	return 0;
 }
 
@@ -148,8 +149,9 @@ int shot_take(struct client *client, const struct shot_wish *wish, struct shot *
 	if (!read_reply(reply.object, wish, &shot))
 		return bad_shot(failure);
 	size = (size_t)client_integer(reply.object, "size", 1, (json_int_t)SHOT_SIZE_MAX, 0);
-	if (!wish->hash_only && (size == 0 || read_png(reply.fd, size, &shot, failure) < 0))
-		return failure->status ? -1 : bad_shot(failure);
+	if (!wish->hash_only && shot_read(reply.fd, size, &shot.png, failure) < 0)
+		return -1;
+	shot.png_size = wish->hash_only ? 0 : size;
 	shot.taken_ms = (clock_now_ns() - begin) / NS_PER_MS;
 	*out_shot = shot;
 	shot = (struct shot){ 0 };
@@ -164,6 +166,12 @@ bool shot_describe(const struct shot *shot, json_t *answer)
 	                  "hash", shot->hash, "read_us", (json_int_t)shot->read_us, "encode_us",
 	                  (json_int_t)shot->encode_us, "ms", (json_int_t)shot->taken_ms);
 
+	if (*shot->frame)
+		json_object_set_new(more, "frame", json_string(shot->frame));
+	json_object_set_new(more, "region",
+	                    json_pack("[I,I,I,I]", (json_int_t)shot->region[0],
+	                              (json_int_t)shot->region[1], (json_int_t)shot->region[2],
+	                              (json_int_t)shot->region[3]));
 	return json_object_update_new(answer, more) == 0;
 }
 

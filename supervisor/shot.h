@@ -42,6 +42,12 @@ bool shot_describe(const struct shot *shot, json_t *answer);
 int shot_save(struct client *client, const struct shot_wish *wish, const char *path,
               struct shot *out_shot, struct failure *failure);
 
+/*
+ * Copies a PNG of @size bytes out of the VMM's @fd (-1: none came): -1 unless all of it is there and at most
+ * SHOT_SIZE_MAX. *out_png is owned by the caller.
+ */
+int shot_read(int fd, size_t size, uint8_t **out_png, struct failure *failure);
+
 /* Copies the name of a frame out of a reply. False: it is none. */
 bool shot_frame(const json_t *reply, char out_frame[SHOT_FRAME_MAX]);
 

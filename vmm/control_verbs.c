@@ -311,6 +311,7 @@ static void on_agent_reply(void *arg, json_t *reply, const void *blob, size_t bl
 {
 	struct pending *pending = arg;
 
+	scan_poke(pending->control->vm->scan);
 	/* What "input" answers. */
 	if (json_object_get(reply, "steps"))
 		viewers_point(pending->control->vm->viewers,
@@ -350,7 +351,7 @@ static void verb_agent(struct client *client, json_int_t id, const struct wire_m
 	struct pending *pending = control_pend(client, id);
 	if (!pending)
 		return;
-	/* Input or another page: whoever watches wants to see it. */
+	/* Input or another page: whoever watches wants to see it, now and when it is done. */
 	scan_poke(client->control->vm->scan);
 	control_publish_action(client->control, request, "agent");
 	agent_request(client->control->vm->agent, request, message->blob, message->blob_size,

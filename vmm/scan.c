@@ -15,6 +15,7 @@
 #include "vmm/scan.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -297,6 +298,8 @@ static void *scan_main(void *arg)
 	pthread_mutex_unlock(&scan->lock);
 	tiles_destroy(steal_pointer(&scan->tiles));
 	framebuffer_destroy(steal_pointer(&scan->fb));
+	/* What callbacks have freed, too: a session that nobody watches takes no more than before. */
+	malloc_trim(0);
 	return NULL;
 }
 

@@ -135,6 +135,30 @@ static void test_bytes(void **state)
 	assert_int_equal(bytes, 7);
 }
 
+static void test_region(void **state)
+{
+	static const char *const bad[] = {
+		"",         "1",       "1,2,3",      "1,2,3,4,5",  "1,2,3,4,",
+		",2,3,4",   "1,2,0,4", "1,2,3,0",    "1,2,-3,4",   "1, 2,3,4",
+		"1,2,3,4x", "1x2x3x4", "1,2,3,4097", "4097,2,3,4", "1,2,3,99999999999999999999"
+	};
+	struct region region = { 9, 9, 9, 9 };
+	struct failure failure = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		failure = (struct failure){ 0 };
+		assert_int_equal(parse_region("--region", bad[i], &region, &failure), -1);
+		assert_int_equal(failure.status, STATUS_USAGE);
+		assert_true(region.x == 9 && region.height == 9);
+	}
+	assert_int_equal(parse_region("--region", "0,50,640,4096", &region, &failure), 0);
+	assert_int_equal(region.x, 0);
+	assert_int_equal(region.y, 50);
+	assert_int_equal(region.width, 640);
+	assert_int_equal(region.height, 4096);
+}
+
 static void test_geometry(void **state)
 {
 	static const char *const bad[] = { "",         "1280",     "1280x",     "x800",
@@ -508,6 +532,7 @@ int main(void)
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_geometry),
+		cmocka_unit_test(test_region),
 		cmocka_unit_test(test_relays),
 		cmocka_unit_test(test_disks),
 		cmocka_unit_test(test_names),

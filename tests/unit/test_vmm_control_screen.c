@@ -163,6 +163,7 @@ static void test_input_pokes(void **state)
 	assert_int_equal(machine.pokes, 1);
 	json_t *reply = wire_reply_ok(1);
 	machine.agent_done(machine.done_arg, reply, NULL, 0);
+	assert_int_equal(machine.pokes, 2);
 	json_decref(reply);
 	json_decref(granted(bed, 0));
 }
