@@ -8,9 +8,9 @@
  *	   its own copy, its own libvncserver screen with one client, its socket
  *
  * Encoders are libvncserver's. It writes until all is written, so each viewer has a thread: one that
- * doesn't read stops its own thread and nobody else. Damage, pacing and who may type are ours. A viewer
- * is anybody who may connect: what it says is libvncserver's to bound; clipboard, files, chat, and the size of the
- * screen are refused by it.
+ * doesn't read stops its own thread and nobody else. Damage, pacing and who may type are ours, and so is the
+ * pointer, which is painted into each viewer's copy. A viewer is anybody who may connect: what it says is cut
+ * into messages and checked before the library sees any of it (vnc_gate.h).
  *
  * The library and what it drags in are loaded when the first viewer comes, and not before: a session
  * that nobody looks at starts without it.
@@ -24,8 +24,22 @@
 #include "display/tiles.h"
 #include "lib/error.h"
 
-struct vnc_source; /* opaque */
-struct vnc_viewer; /* opaque */
+struct vnc_library; /* opaque */
+struct vnc_source;  /* opaque */
+struct vnc_viewer;  /* opaque */
+
+/* 0; -ENOENT: it isn't there; -ENOMEM. Takes milliseconds, and disk accesses the first time. */
+int vnc_library_load(struct vnc_library **out_library, struct error *err);
+
+/* All sources have been destroyed. The library itself stays where it is. Takes NULL. */
+void vnc_library_release(struct vnc_library *library);
+
+/*
+ * Between the two no viewer's thread is where a fork(2) would leave the library's own locks held in the child.
+ * Waits for no viewer. Both take NULL.
+ */
+void vnc_library_hold(struct vnc_library *library);
+void vnc_library_go_on(struct vnc_library *library);
 
 /* What a viewer does; on its thread, must not block. */
 struct vnc_events {
@@ -38,11 +52,10 @@ struct vnc_events {
 
 /*
  * A screen of @width x @height that shows nothing yet; called @name in viewers' titles (copied).
- * Loads libvncserver the first time. 0 with *out_source owned by the caller; -ENOENT: the library isn't
- * there; -ENOMEM. I/O thread.
+ * 0 with *out_source owned by the caller; -ENOMEM. I/O thread.
  */
-int vnc_source_create(unsigned width, unsigned height, const char *name,
-                      struct vnc_source **out_source, struct error *err);
+int vnc_source_create(struct vnc_library *library, unsigned width, unsigned height,
+                      const char *name, struct vnc_source **out_source, struct error *err);
 
 /* All of its viewers have been destroyed. Takes NULL. */
 void vnc_source_destroy(struct vnc_source *source);
@@ -53,20 +66,27 @@ void vnc_source_destroy(struct vnc_source *source);
  */
 bool vnc_source_show(struct vnc_source *source, const struct tiles *tiles);
 
-/* Where the pointer is; drawn by viewers. Any thread. */
+/* Where the pointer is; nowhere on the screen: it stays where it was. Any thread. */
 void vnc_source_point(struct vnc_source *source, unsigned x, unsigned y);
 
 /*
- * A viewer on the connected stream socket @fd, which is taken, on failure too. @events must live until
- * it is destroyed. One that hasn't introduced itself within 10 s is sent away. 0 with *out_viewer owned by
- * the caller; -EMFILE: the process has too many descriptors for select(2), which libvncserver uses;
- * -ENOMEM, -errno.
+ * A viewer on the connected stream socket @fd, which is taken, on failure too. @number is a descriptor below
+ * FD_SETSIZE, of whatever: select(2), which the library uses, takes no other; the viewer's until it is destroyed,
+ * and on failure the caller's still. @events must live until then. One that hasn't introduced itself within 10 s
+ * is sent away. 0 with *out_viewer owned by the caller; -ENOMEM, -errno.
  */
-int vnc_viewer_create(struct vnc_source *source, int fd, const struct vnc_events *events, void *arg,
-                      struct vnc_viewer **out_viewer, struct error *err);
+int vnc_viewer_create(struct vnc_source *source, int fd, int number,
+                      const struct vnc_events *events, void *arg, struct vnc_viewer **out_viewer,
+                      struct error *err);
 
-/* Sends it away, if it is still there, and waits for its thread. Takes NULL. I/O thread. */
-void vnc_viewer_destroy(struct vnc_viewer *viewer);
+/*
+ * Sends it away, if it is still there, and waits for its thread. Its number, which may still refer to its socket; -1
+ * when the library has closed it. Takes NULL. I/O thread.
+ */
+int vnc_viewer_destroy(struct vnc_viewer *viewer);
+
+/* Why it has ended, once it has; borrowed. */
+const char *vnc_viewer_reason(const struct vnc_viewer *viewer);
 
 /* Bytes sent to it so far. Any thread. */
 uint64_t vnc_viewer_sent(const struct vnc_viewer *viewer);

@@ -83,6 +83,7 @@ unit_test_display_tiles_LIBS := $(DISPLAY_LIBS)
 unit_test_display_tiles_WRAP := mmap
 unit_test_display_vnc_SRC := $(DISPLAY_SRC)
 unit_test_display_vnc_LIBS := $(DISPLAY_LIBS) -lvncclient
+unit_test_display_vnc_gate_SRC := display/vnc_gate.c
 unit_test_display_xwd_SRC := $(DISPLAY_SRC)
 unit_test_display_xwd_LIBS := $(DISPLAY_LIBS)
 

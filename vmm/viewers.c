@@ -12,11 +12,13 @@
 #include "vmm/viewers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #include "display/vnc.h"
@@ -48,7 +50,14 @@ struct viewers {
 	struct listener listener;
 	struct viewer list[VIEWERS_MAX];
 	uint64_t last_number;
-	struct vnc_source *source; /* owned; NULL while nobody looks */
+	struct vnc_library *library; /* owned; from the first viewer on */
+	struct vnc_source *source;   /* owned; NULL while nobody looks */
+	/*
+	 * Owned: descriptors that the library's select(2) takes, kept from the start for as many viewers as there
+	 * can be: a guest with many streams could leave none. Each viewer has one of them.
+	 */
+	int numbers[VIEWERS_MAX];
+	unsigned number_count;
 	struct scan_listener watch;
 	atomic_ullong holder; /* a viewer's number; 0: nobody */
 	struct viewer_input input;
@@ -188,6 +197,28 @@ static void change_holder(struct viewers *viewers, uint64_t number)
 		log_info("viewers: viewer %llu has given control back", (unsigned long long)before);
 }
 
+/* --- low descriptors -------------------------------------------------------------------------------- */
+
+static void keep_numbers(struct viewers *viewers, unsigned wanted)
+{
+	while (viewers->number_count < wanted) {
+		int fd = fcntl(viewers->event_fd, F_DUPFD_CLOEXEC, 0);
+
+		if (fd >= FD_SETSIZE)
+			close(fd);
+		if (fd < 0 || fd >= FD_SETSIZE)
+			return;
+		viewers->numbers[viewers->number_count++] = fd;
+	}
+}
+
+/* It may still refer to a viewer's socket. */
+static void take_back_number(struct viewers *viewers, int number)
+{
+	if (number >= 0 && dup3(viewers->event_fd, number, O_CLOEXEC) >= 0)
+		viewers->numbers[viewers->number_count++] = number;
+}
+
 /* --- coming and going ------------------------------------------------------------------------------- */
 
 static struct viewer *find(struct viewers *viewers, uint64_t number)
@@ -221,9 +252,13 @@ static void remove_viewer(struct viewer *viewer)
 
 	if (is_holder(viewer))
 		change_holder(viewers, 0);
-	vnc_viewer_destroy(viewer->vnc);
-	log_info("viewers: viewer %llu has left", (unsigned long long)viewer->number);
+	log_info("viewers: viewer %llu has left%s%s", (unsigned long long)viewer->number,
+	         atomic_load(&viewer->has_ended) ? ": " : "",
+	         atomic_load(&viewer->has_ended) ? vnc_viewer_reason(viewer->vnc) : "");
+	take_back_number(viewers, vnc_viewer_destroy(viewer->vnc));
 	*viewer = (struct viewer){ .viewers = viewers };
+	/* One that the library has closed is the lowest that is free, unless somebody was quicker. */
+	keep_numbers(viewers, VIEWERS_MAX - count(viewers));
 	if (count(viewers) == 0)
 		close_source(viewers);
 }
@@ -255,8 +290,10 @@ static int open_source(struct viewers *viewers, struct error *err)
 		return 0;
 	if (!screen_size(viewers->vm->screen, &width, &height))
 		return error_set(err, -EAGAIN, "the guest has no screen (yet): wait for display");
-	int ret =
-		vnc_source_create(width, height, viewers->vm->config->name, &viewers->source, err);
+	int ret = viewers->library ? 0 : vnc_library_load(&viewers->library, err);
+	if (ret == 0)
+		ret = vnc_source_create(viewers->library, width, height, viewers->vm->config->name,
+		                        &viewers->source, err);
 	if (ret)
 		return ret;
 	viewers->watch = (struct scan_listener){ .frame = on_frame, .fd = -1 };
@@ -271,9 +308,20 @@ static int open_source(struct viewers *viewers, struct error *err)
 
 static int start_viewer(struct viewers *viewers, struct viewer *viewer, int fd, struct error *err)
 {
-	int ret = vnc_viewer_create(viewers->source, fd, &events, viewer, &viewer->vnc, err);
+	int ret = -EMFILE;
 
-	if (ret) {
+	if (viewers->number_count > 0) {
+		int number = viewers->numbers[viewers->number_count - 1];
+
+		ret = vnc_viewer_create(viewers->source, fd, number, &events, viewer, &viewer->vnc,
+		                        err);
+	} else {
+		close_fd(&fd);
+		error_set(err, ret, "no descriptor below %d is free for a viewer", FD_SETSIZE);
+	}
+	if (ret == 0) {
+		viewers->number_count--;
+	} else {
 		viewer->number = 0;
 		if (count(viewers) == 0)
 			close_source(viewers);
@@ -430,6 +478,8 @@ int viewers_create(struct vm *vm, const char *path, struct viewers **out_viewers
 	    loop_watch_add(vm->loop, &viewers->event_watch, viewers->event_fd, EPOLLIN, on_event))
 		ret = error_set(err, -ENOMEM, "cannot watch an eventfd");
 	if (ret == 0)
+		keep_numbers(viewers, VIEWERS_MAX);
+	if (ret == 0)
 		ret = listen_on(viewers, path, err);
 	if (ret) {
 		viewers_destroy(viewers);
@@ -452,9 +502,24 @@ void viewers_destroy(struct viewers *viewers)
 		if (viewers->list[i].number)
 			remove_viewer(&viewers->list[i]);
 	loop_watch_remove(viewers->vm->loop, &viewers->event_watch);
+	while (viewers->number_count > 0)
+		close_fd(&viewers->numbers[--viewers->number_count]);
 	close_fd(&viewers->event_fd);
+	vnc_library_release(viewers->library);
 	json_decref(viewers->release);
 	viewer_input_finish(&viewers->input);
 	free(viewers->path);
 	free(viewers);
+}
+
+void viewers_hold(struct viewers *viewers)
+{
+	if (viewers)
+		vnc_library_hold(viewers->library);
+}
+
+void viewers_go_on(struct viewers *viewers)
+{
+	if (viewers)
+		vnc_library_go_on(viewers->library);
 }

@@ -55,6 +55,10 @@ bool viewers_are_in_control(const struct viewers *viewers);
 /* {"viewers":[{…}],"holder":N?}, owned by the caller (proto.h, "control"). */
 json_t *viewers_describe(const struct viewers *viewers);
 
+/* Around a fork(2), whose child has none of the viewers but all of the library: see vnc.h. Both take NULL. */
+void viewers_hold(struct viewers *viewers);
+void viewers_go_on(struct viewers *viewers);
+
 /* The guest says that its pointer is there; any numbers. Takes NULL. */
 void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y);
 

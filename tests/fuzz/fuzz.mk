@@ -46,6 +46,8 @@ fuzz_state_SRC := $(filter-out vmm/virtio/worker.c $(FUZZ_DRIVER),$(filter vmm/v
                   $(DISPLAY_SRC) $(FUZZ_DRIVER)
 fuzz_state_LIBS := -ldeflate -lxxhash
 fuzz_state_WRAP := ioctl clock_gettime
+fuzz_vnc_SRC := $(DISPLAY_SRC)
+fuzz_vnc_LIBS := -ldeflate -lxxhash
 fuzz_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) $(FUZZ_DRIVER)
 fuzz_vsock_WRAP := ioctl clock_gettime
 fuzz_wire_SRC :=

@@ -401,6 +401,44 @@ def wire_seeds():
     seed("wire", "deep", pieces(b'{"a":' + b"[" * 200, 249))
 
 
+# --- fuzz_vnc.c -------------------------------------------------------------------------------
+
+def vnc_encodings(*numbers):
+    return struct.pack(">BBH", 2, 0, len(numbers)) + struct.pack(f">{len(numbers)}i", *numbers)
+
+
+def vnc_request(incremental=1, x=0, y=0, width=100, height=70):
+    return struct.pack(">BBHHHH", 3, incremental, x, y, width, height)
+
+
+def vnc_format(bits=32, depth=24, big=0, true_colour=1, maxima=(255, 255, 255), shifts=(16, 8, 0)):
+    return struct.pack(">B3xBBBBHHHBBB3x", 0, bits, depth, big, true_colour, *maxima, *shifts)
+
+
+def vnc_seeds():
+    hello = [b"RFB 003.008\n", b"\1", b"\1"]
+    zrle, tight, hextile, zlib = 16, 7, 5, 6
+
+    def talk(name, *said):
+        seed("vnc", name, *[u8(len(part)) + part for part in said])
+
+    for name, encodings in (("raw", (0,)), ("hextile", (hextile,)), ("zlib", (zlib, -251)),
+                            ("zrle", (zrle, -223, -224)), ("tight", (tight, -26, -250, -224)),
+                            ("cursor", (zrle, -239, -223))):
+        talk(name, *hello, vnc_encodings(*encodings), vnc_request(0), vnc_request(), vnc_request())
+    talk("old", b"RFB 003.003\n", b"\0", vnc_request(0))
+    talk("seven", b"RFB 003.007\n", b"\1", b"\1", vnc_request(0))
+    talk("pixels", *hello, vnc_format(16, 16, 1, 1, (31, 63, 31), (11, 5, 0)), vnc_request(0),
+         vnc_format(8, 8, 0, 1, (7, 7, 3), (0, 3, 6)), vnc_request(0),
+         vnc_format(8, 8, 0, 0), vnc_request(0))
+    talk("acts", *hello, struct.pack(">BBHI", 4, 1, 0, 0xffe1), struct.pack(">BBHH", 5, 1, 99, 69),
+         struct.pack(">B3xi", 6, 5) + b"hello", struct.pack(">B3xi", 6, -5) + b"hello",
+         struct.pack(">BBHI", 4, 0, 0, 0xffe1))
+    talk("beyond", *hello, vnc_request(0, 60000, 60000, 60000, 60000), vnc_request(1, 99, 69, 2, 2),
+         vnc_request(0, 0, 0, 0, 0))
+    talk("files", *hello, b"\7\1\0\0" + b"\0" * 8)
+
+
 # --- fuzz_agent.c -----------------------------------------------------------------------------
 
 (A_CONNECT, A_SAY, A_HELLO, A_REPLY, A_REQUEST, A_LISTEN, A_TIME, A_CLOSE) = range(8)
@@ -785,7 +823,7 @@ def registers_seeds():
 
 def main():
     for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
-                 wire_seeds, agent_seeds,
+                 wire_seeds, vnc_seeds, agent_seeds,
                  display_seeds, loader_seeds, snapshot_seeds, restore_seeds, state_seeds,
                  registers_seeds):
         make()

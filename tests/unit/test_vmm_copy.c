@@ -22,6 +22,7 @@
 #include "vmm/snapshot/pause.h"
 #include "vmm/snapshot/save.h"
 #include "vmm/snapshot/state.h"
+#include "vmm/viewers.h"
 #include "vmm/virtio/vsock.h"
 #include "vmm/vm.h"
 
@@ -39,6 +40,7 @@ struct machine {
 	struct save saved; /* what the writer was given */
 	unsigned shut, opened, net_shut, net_opened;
 	unsigned stops; /* of the loop, but for those of rounds() */
+	bool held;      /* viewers' threads */
 };
 
 static struct machine machine;
@@ -69,6 +71,20 @@ void pause_end(struct vm *vm)
 {
 	(void)vm;
 	note('E');
+}
+
+void viewers_hold(struct viewers *viewers)
+{
+	(void)viewers;
+	assert_false(machine.held);
+	machine.held = true;
+}
+
+void viewers_go_on(struct viewers *viewers)
+{
+	(void)viewers;
+	assert_true(machine.held);
+	machine.held = false;
 }
 
 void info_save(struct sections_writer *sections)
@@ -130,6 +146,7 @@ pid_t __wrap_fork(void)
 {
 	int result = machine.forks[machine.fork_count++];
 
+	assert_true(machine.held);
 	note('F');
 	if (result >= 0)
 		return result;

@@ -28,6 +28,7 @@
 #include "vmm/snapshot/pause.h"
 #include "vmm/snapshot/save.h"
 #include "vmm/snapshot/state.h"
+#include "vmm/viewers.h"
 #include "vmm/vm.h"
 
 struct copy {
@@ -308,6 +309,7 @@ static const struct clone_plan *make(struct vm *vm, struct copy *copy)
 	if (copy->path && vm->image_size && vm->image_identity == 0)
 		vm->image_identity = image_identity(vm->image_host, vm->image_size);
 
+	viewers_hold(vm->viewers);
 	uint64_t begun = clock_now_ns();
 	pause_begin(vm);
 	ret = encode(vm, copy, &state, &err);
@@ -319,6 +321,7 @@ static const struct clone_plan *make(struct vm *vm, struct copy *copy)
 	if (ret == 0 && pid < 0)
 		error_set(&err, -errno, "cannot fork: %s", strerror(errno));
 	pause_end(vm);
+	viewers_go_on(vm->viewers);
 	copy->pause_ns = clock_now_ns() - begun;
 	sections_writer_finish(&state);
 	if (pid < 0)
