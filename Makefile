@@ -42,7 +42,7 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
 
 # What the CLI takes of it: a screen as somebody outside of the VMM knows it.
 SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.c display/png.c \
-           display/scratch.c display/png_read.c display/find.c
+           display/scratch.c display/pixels.c display/png_read.c display/find.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c vmm/control_viewers.c \
@@ -84,7 +84,9 @@ SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/acti
            supervisor/inspection.c supervisor/interrupt.c supervisor/launch.c supervisor/main.c \
            supervisor/frames.c supervisor/recording_draw.c supervisor/recording_format.c \
            supervisor/recording_pack.c supervisor/recording_read.c supervisor/recording_seen.c \
-           supervisor/recording_write.c \
+           supervisor/recording_write.c supervisor/recording_describe.c supervisor/watching.c \
+           supervisor/record.c supervisor/cmd_record.c supervisor/replay.c supervisor/replay_html.c \
+           supervisor/replay_mp4.c supervisor/cmd_replay.c supervisor/watch.c supervisor/cmd_watch.c \
            supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/plan.c \
            supervisor/probe.c supervisor/process.c supervisor/progress.c supervisor/residents.c \
            supervisor/session.c supervisor/shot.c supervisor/start.c supervisor/template.c \
@@ -144,6 +146,9 @@ $(B)/guest/cloche-agent: $(call objects,$(AGENT_SRC) $(LIB_SRC))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(AGENT_LIBS)
 
+# The assembler reads it.
+$(B)/obj/supervisor/replay_html.o: supervisor/replay_page.html
+
 # Static: it runs where nothing else is.
 $(B)/guest/init: initramfs/init.c
 	@mkdir -p $(@D) $(B)/obj/initramfs
@@ -183,7 +188,7 @@ include tests/tests.mk
 # What is measured is C, tests/bench/run.py takes the times and lists the benchmarks.
 
 BENCH ?= $(B)/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot scan guest ring cycles touched)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot scan record guest ring cycles touched)
 
 .PHONY: bench
 bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
@@ -205,6 +210,11 @@ $(addprefix $(BENCH)/bin/,floor stamp ring): $(BENCH)/bin/%: $(B)/obj/tests/benc
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpthread
+
+$(BENCH)/bin/record: $(call objects,tests/bench/record.c $(RECORDING) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng $(SUPERVISOR_TEST_LIBS) -ljansson
 
 $(addprefix $(BENCH)/bin/,shot scan): $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o \
                      $(call objects,tests/bench/screen.c $(DISPLAY_SRC) $(LIB_SRC))
@@ -238,6 +248,9 @@ AGENT_TESTS := 'tests/e2e/agent_host.py $(B)/guest/cloche-agent'
 # The viewer in a browser on this host, with a real VNC server and Chromium.
 VIEW_TESTS := 'tests/e2e/view_host.py'
 
+# The page of a recording, likewise.
+REPLAY_TESTS := 'tests/e2e/replay_host.py'
+
 .PHONY: lint
 lint: ## format, static analysis, direction of includes, headers alone, scripts
 	@scripts/setup build check lint
@@ -250,10 +263,10 @@ check-agent: ## the guest's agent as a process of this host, with Xvfb and Chrom
 	@scripts/run-tests --timeout 600 $(AGENT_TESTS)
 
 .PHONY: check-view
-check-view: ## the viewer in a browser of this host, against a VNC server
+check-view: ## the viewer and a recording's page in a browser of this host
 	@scripts/setup build check view
 	@$(MAKE) --no-print-directory all
-	@scripts/run-tests --timeout 600 $(VIEW_TESTS)
+	@scripts/run-tests --timeout 600 $(VIEW_TESTS) $(REPLAY_TESTS)
 
 .PHONY: check-e2e
 check-e2e: ## real guests, from boot to kill, in the test bed
@@ -269,7 +282,7 @@ check: ## everything: units, native bed, the agent, 20 s of each fuzz target, en
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 3400 --jobs 2 $(E2E_TESTS) $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
-		$(AGENT_TESTS) $(VIEW_TESTS) '$(FUZZ_RUN) 20'
+		$(AGENT_TESTS) $(VIEW_TESTS) $(REPLAY_TESTS) '$(FUZZ_RUN) 20'
 
 # --- housekeeping ----------------------------------------------------------------------------
 

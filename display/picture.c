@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "display/pixels.h"
 #include "lib/log.h"
 
 int picture_resize(struct picture *picture, unsigned width, unsigned height)
@@ -70,13 +71,5 @@ void picture_put_tile(struct picture *picture, unsigned index, const uint32_t *p
 
 void picture_get_rgb(const struct picture *picture, uint8_t *out_rgb)
 {
-	size_t count = (size_t)picture->grid.width * picture->grid.height;
-
-	for (size_t i = 0; i < count; i++) {
-		uint32_t pixel = picture->pixels[i];
-
-		out_rgb[3 * i] = (uint8_t)(pixel >> 16);
-		out_rgb[3 * i + 1] = (uint8_t)(pixel >> 8);
-		out_rgb[3 * i + 2] = (uint8_t)pixel;
-	}
+	pixels_to_rgb(picture->pixels, (size_t)picture->grid.width * picture->grid.height, out_rgb);
 }

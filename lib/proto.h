@@ -176,7 +176,8 @@
  * subscribe text? bool -> {}. From then on this client gets the events "action" (a request to the agent
  *           that acts on the guest: realtime_ns, by "agent|viewer", verb "input" with steps, more? (steps
  *           that aren't told), or verb "browser" with op, url?), "alert" (name, x, y, width, height,
- *           frozen). Without text nothing that was typed is told: {"characters":N} for a text, key "?"
+ *           frozen), "control" (holder?: the viewer that has control from now on; absent: nobody).
+ *           Without text nothing that was typed is told: {"characters":N} for a text, key "?"
  *           and keysym 0 for one that writes, URLs up to their query.
  * alert     name (up to 64 printable ASCII characters), x, y, width, height, freeze? bool -> {}: a picture
  *           that was watched for is on the screen. A line in the log, an event, and with freeze a pause

@@ -58,6 +58,24 @@ static const struct command commands[] = {
 	  "JSON is one action, or an array of them, or - to read it from stdin:\n"
 	  "  cloche act demo '{\"action\":\"left_click\",\"coordinate\":[640,400]}'\n",
 	  command_act },
+	{ "record", "NAME FILE [option…]",
+	  "Records the screen, and what is done to it, into a file",
+	  "Goes on until it is interrupted, a limit is reached or the session ends. Typed text "
+	  "isn't\n"
+	  "kept unless asked for; what it made the screen show is.\n",
+	  command_record },
+	{ "replay", "FILE [option…] [OUT.png]",
+	  "Shows a recording: a picture, a page, a film, a list",
+	  "  cloche replay web.rec --at 12.5 out.png\n"
+	  "  cloche replay web.rec --html out.html\n",
+	  command_replay },
+	{ "watch", "NAME --template PNG[:MASK] --name NAME [option…]",
+	  "Waits for a known picture on the screen, and can freeze the session then",
+	  "Each time it comes to stand there a line is printed here and in the VMM's log, and an "
+	  "event\n"
+	  "sent to who has subscribed. Exact pixels only: another size, font or theme isn't "
+	  "found.\n",
+	  command_watch },
 	{ "exec", "NAME [option…] -- COMMAND [ARG…]", "Runs a command in the guest",
 	  "Its exit status is the command's; 124: its time was over, 125: cloche failed,\n"
 	  "126: it can't be executed, 127: it wasn't found, 128+N: signal N ended it.\n"

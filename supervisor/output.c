@@ -128,8 +128,9 @@ int output_text(const char *data, size_t size, struct failure *failure)
 	return output_write(STDOUT_FILENO, copy, size, "stdout", failure);
 }
 
-static char *encode_base64(const uint8_t *data, size_t size)
+char *output_base64(const void *bytes, size_t size)
 {
+	const uint8_t *data = bytes;
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *text = malloc((size + 2) / 3 * 4 + 1);
@@ -162,7 +163,7 @@ bool output_add_bytes(json_t *object, const char *key, const void *data, size_t 
 		text = json_stringn(size ? data : "", size);
 	if (text)
 		return json_object_set_new(object, key, text) == 0;
-	base64 = encode_base64(data, size);
+	base64 = output_base64(data, size);
 	if (!base64)
 		return false;
 	snprintf(name, sizeof(name), "%s_base64", key);

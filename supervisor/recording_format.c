@@ -64,6 +64,9 @@ int recording_header_decode(const uint8_t *bytes, size_t size, struct recording_
 		return error_set(err, -EBADMSG, "damaged in its header");
 	if (get_le(bytes + 24, 2) != TILE_WIDTH || get_le(bytes + 26, 2) != TILE_HEIGHT)
 		return error_set(err, -ENOTSUP, "damaged: its tiles are of another size");
+	for (const uint8_t *c = bytes + 32; c < bytes + 32 + RECORDING_NAME_SIZE && *c; c++)
+		if (*c <= ' ' || *c > '~')
+			return error_set(err, -EBADMSG, "damaged: its session has no such name");
 	out_header->flags = (uint32_t)get_le(bytes + 12, 4);
 	out_header->begun_ns = get_le(bytes + 16, 8);
 	memcpy(out_header->name, bytes + 32, RECORDING_NAME_SIZE);

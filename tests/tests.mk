@@ -43,11 +43,16 @@ unit_test_supervisor_actions_mistakes_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_actions_mistakes_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_parse_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_parse_LIBS := $(SUPERVISOR_TEST_LIBS)
-RECORDING := $(filter supervisor/recording_%,$(SUPERVISOR_SRC)) $(SUPERVISOR_DISPLAY_SRC)
+RECORDING := $(filter supervisor/recording_%,$(SUPERVISOR_SRC)) supervisor/failure.c \
+             $(SUPERVISOR_DISPLAY_SRC)
 unit_test_supervisor_recording_SRC := $(RECORDING)
 unit_test_supervisor_recording_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_recording_damage_SRC := $(RECORDING)
 unit_test_supervisor_recording_damage_LIBS := $(SUPERVISOR_TEST_LIBS)
+unit_test_supervisor_recording_golden_SRC := $(RECORDING)
+unit_test_supervisor_recording_golden_LIBS := $(SUPERVISOR_TEST_LIBS)
+unit_test_supervisor_frames_SRC := supervisor/frames.c $(SUPERVISOR_DISPLAY_SRC)
+unit_test_supervisor_frames_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_session_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_session_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_snapshot_SRC := $(SUPERVISOR_UNDER_TEST)
@@ -225,6 +230,10 @@ unit_test_vmm_restore_SRC := $(addprefix vmm/snapshot/,restore.c restore_mode.c 
 unit_test_vmm_restore_LIBS := $(SNAPSHOT_FILE_LIBS)
 unit_test_vmm_restore_WRAP := $(unit_test_vmm_pager_WRAP)
 unit_test_vmm_platform_SRC := vmm/platform.c
+
+unit_test_supervisor_watching_SRC := $(sort $(CONTROL_UNDER_TEST) vmm/scan.c vmm/frames.c \
+                                     $(SUPERVISOR_UNDER_TEST))
+unit_test_supervisor_watching_LIBS := $(DISPLAY_LIBS) $(SUPERVISOR_TEST_LIBS)
 
 UNIT_TESTS := $(sort $(patsubst unit_test_%_SRC,%,$(filter unit_test_%_SRC,$(.VARIABLES))))
 UNIT_PROGRAMS := $(addprefix $(B)/tests/unit_,$(UNIT_TESTS))

@@ -28,6 +28,7 @@
 #include "lib/log.h"
 #include "lib/sock.h"
 #include "vmm/agent.h"
+#include "vmm/control.h"
 #include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/viewer_input.h"
@@ -168,6 +169,7 @@ static void send_input(struct viewers *viewers)
 	ASSERT(request);
 	viewers->sending = true;
 	scan_poke(viewers->vm->scan);
+	control_publish_action(viewers->vm->control, request, "viewer");
 	agent_request(viewers->vm->agent, request, NULL, 0, INPUT_TIMEOUT_MS, on_input_done,
 	              viewers);
 	json_decref(request);
@@ -195,6 +197,9 @@ static void change_holder(struct viewers *viewers, uint64_t number)
 		log_info("viewers: viewer %llu has control", (unsigned long long)number);
 	else
 		log_info("viewers: viewer %llu has given control back", (unsigned long long)before);
+	control_publish(viewers->vm->control, number ? json_pack("{s:s,s:I}", "event", "control",
+	                                                         "holder", (json_int_t)number)
+	                                             : json_pack("{s:s}", "event", "control"));
 }
 
 /* --- low descriptors -------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ EXITS = 100           # a round of floor.c and cycles.c
 EXIT_RUNS = 5
 DESCRIPTORS = 2 * 20000  # a round of ring.c and cycles.c
 QUEUE_RUNS = 5
+RECORDINGS = 3
 NS_PER_MS = 1e6
 NS_PER_US = 1e3
 
@@ -157,3 +158,21 @@ def shot_page(tools):
 
 def shot_noise(tools):
     return shots(tools, "noise")
+
+
+def record_size(tools):
+    """MB of a minute's recording, and of its changed frames as a PNG each."""
+    ours, pngs = [], []
+    for _ in range(RECORDINGS):
+        size, png, _frames, _us = map(int, run_lines(
+            tools.bin / "record", tools.tree / "tests/bench/data/page.png")[0].split())
+        ours.append(size / 1e6)
+        pngs.append(png / 1e6)
+    return ours, pngs
+
+
+def record_cost(tools):
+    """Milliseconds of processor that recording a minute takes; encoding its frames isn't measured."""
+    lines = [run_lines(tools.bin / "record", tools.tree / "tests/bench/data/page.png")[0].split()
+             for _ in range(RECORDINGS)]
+    return [int(line[3]) / 1e3 for line in lines], [60e3 for _ in lines]

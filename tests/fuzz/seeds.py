@@ -821,8 +821,76 @@ def registers_seeds():
          bus_access(PVPANIC, 1, 1, 1), bus_access(POWER, 0, 4, 0x34), bus_access(POWER, 0, 4))
 
 
+# --- fuzz_recording.c, fuzz_frames.c -----------------------------------------------------------
+
+CHECKS_FIT = 1
+
+
+def rec_record(kind, *payload):
+    """Its checks are made to fit by the target."""
+    payload = b"".join(payload)
+    return u32(kind) + u32(len(payload)) + bytes(12) + payload
+
+
+def recording_seeds():
+    with open(os.path.join(GOLDEN, "recording-v1.rec"), "rb") as file:
+        golden = file.read()
+    head = golden[:96]
+    second = 10 ** 9
+
+    def screen(width, height, time=0):
+        return rec_record(1, u64(time), u32(width), u32(height))
+
+    def frame(places, tiles=(), palettes=(), rows=(), first=(0, 0), time=0):
+        """Its block is stored as it is. A tile is (first, rows) runs, a row (palette, bytes)."""
+        block = b"".join(u8(len(runs) - 1) + b"".join(u32(at << 5 | count - 1) for at, count in runs)
+                         for runs in tiles)
+        if tiles:
+            block += u8(len(palettes)) + b"".join(u8(len(p) // 3 - 1) + p for p in palettes)
+            block += bytes(kind for kind, _ in rows) + b"".join(data for _, data in rows)
+        return rec_record(2, u64(time), u64(7), u16(len(places)), u16(len(tiles)), u32(len(rows)),
+                      u32(first[0]), u32(first[1]), u32(len(block)),
+                      b"".join(u16(place) + u32(tile) for place, tile in places), block)
+
+    white = (0, bytes(64))
+    end = rec_record(4, u64(5 * second), u64(1), u64(1))
+    seed("recording", "golden", u8(0), golden)
+    seed("recording", "golden-fitting", u8(CHECKS_FIT), golden)
+    seed("recording", "cut-off", u8(0), golden[:-30])
+    seed("recording", "empty", u8(CHECKS_FIT), head, end)
+    one = frame([(0, 0)], [[(0, 1)] * 32], [b"\xff\xff\xff\x00\x40\x80"],
+                [(0, bytes(i & 1 for i in range(64)))])
+    seed("recording", "small", u8(CHECKS_FIT), head, screen(64, 32), one,
+         rec_record(3, u64(second), b'{"event":"action","verb":"input","steps":[{"text":"x"}]}'), end)
+    seed("recording", "rgb", u8(CHECKS_FIT), head, screen(100, 40),
+         frame([(0, 0), (1, 0), (2, 1), (3, 1)], [[(0, 2)] * 16, [(0, 2), (2, 1), (0, 1), (1, 1), (0, 2), (1, 1)]], [b"\xff\xff\xff"],
+               [white, (255, bytes(range(192))), white]), end)
+    seed("recording", "again", u8(CHECKS_FIT), head, screen(64, 32), one, screen(64, 64, second),
+         frame([(0, 0)], time=second), frame([(0, 1), (1, 0)], [[(0, 1)] * 32], first=(1, 1),
+                                             palettes=[b"\0\0\0"], rows=[white], time=second), end)
+    seed("recording", "optional", u8(CHECKS_FIT), head, rec_record(1 << 16, b"later"), end)
+
+
+def frames_seeds():
+    def frame(width, height, tiles):
+        return b"CLFR" + u32(len(tiles)) + u64(7) + u64(10 ** 18) + u32(width) + u32(height) + \
+            b"".join(tiles)
+
+    def tile(index, width, height, colour):
+        return u32(index) + u64(0) + u32(colour) * (width * height)
+
+    whole = frame(70, 33, [tile(0, 64, 32, 1), tile(1, 6, 32, 2), tile(2, 64, 1, 3),
+                           tile(3, 6, 1, 4)])
+    seed("frames", "frames", u8(CHECKS_FIT, 13), whole, frame(70, 33, [tile(2, 64, 1, 0xffffff)]))
+    seed("frames", "size", u8(CHECKS_FIT, 0), whole, frame(1, 1, [tile(0, 1, 1, 5)]), whole)
+    seed("frames", "backwards", u8(CHECKS_FIT, 1), whole,
+         frame(70, 33, [tile(3, 6, 1, 1), tile(1, 6, 32, 2)]))
+    seed("frames", "unfit", u8(0, 7), whole)
+
+
 def main():
-    for make in (queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
+    for make in (recording_seeds, frames_seeds,
+                 queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
                  wire_seeds, vnc_seeds, agent_seeds,
                  display_seeds, loader_seeds, snapshot_seeds, restore_seeds, state_seeds,
                  registers_seeds):
