@@ -22,6 +22,7 @@
 
 #include "display/pointer.h"
 #include "display/scratch.h"
+#include "display/vnc_gate.h"
 #include "display/vnc_session.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
@@ -31,6 +32,8 @@
 #define RECTANGLES_MAX 64
 #define INTRODUCTION_NS (10 * NS_PER_S)
 #define PIXEL_SIZE 4u
+
+_Static_assert(VNC_GATE_EVENTS_MAX <= VNC_EVENTS_AT_ONCE, "one read brings no more events");
 
 /* --- the source -------------------------------------------------------------------------------- */
 
@@ -244,7 +247,8 @@ static int serve(struct vnc_viewer *viewer, struct error *err)
 	int ret = 0;
 
 	while (ret == 0 && !atomic_load(&viewer->stop)) {
-		struct pollfd fds[] = { { .fd = viewer->fd, .events = POLLIN },
+		bool listens = viewer->events->may_go_on(viewer->arg);
+		struct pollfd fds[] = { { .fd = listens ? viewer->fd : -1, .events = POLLIN },
 			                { .fd = viewer->wake_fd, .events = POLLIN } };
 		bool is_new = !vnc_session_is_open(viewer->session);
 		uint64_t now = clock_now_ns();
@@ -255,7 +259,7 @@ static int serve(struct vnc_viewer *viewer, struct error *err)
 			ASSERT(errno == EINTR || errno == ENOMEM);
 		if (read(viewer->wake_fd, &count, sizeof(count)) < 0)
 			ASSERT(errno == EAGAIN);
-		ret = vnc_session_read(viewer->session, err);
+		ret = listens ? vnc_session_read(viewer->session, err) : 0;
 		if (ret == 0)
 			ret = update(viewer);
 	}
@@ -384,6 +388,11 @@ int vnc_viewer_destroy(struct vnc_viewer *viewer)
 	int number = viewer->number;
 	free_viewer(viewer);
 	return number;
+}
+
+void vnc_viewer_go_on(const struct vnc_viewer *viewer)
+{
+	wake(viewer);
 }
 
 const char *vnc_viewer_reason(const struct vnc_viewer *viewer)

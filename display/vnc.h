@@ -41,8 +41,13 @@ void vnc_library_release(struct vnc_library *library);
 void vnc_library_hold(struct vnc_library *library);
 void vnc_library_go_on(struct vnc_library *library);
 
+#define VNC_EVENTS_AT_ONCE                                                                         \
+	400 /* keys and pointers that come at most between two questions whether it may go on */
+
 /* What a viewer does; on its thread, must not block. */
 struct vnc_events {
+	/* Whether it is listened to; if not, until vnc_viewer_go_on(). */
+	bool (*may_go_on)(void *arg);
 	void (*key)(void *arg, uint32_t keysym, bool down);
 	/* @buttons: bit 0 is the left one, as in RFB; inside the screen. */
 	void (*pointer)(void *arg, unsigned x, unsigned y, unsigned buttons);
@@ -84,6 +89,9 @@ int vnc_viewer_create(struct vnc_source *source, int fd, int number,
  * when the library has closed it. Takes NULL. I/O thread.
  */
 int vnc_viewer_destroy(struct vnc_viewer *viewer);
+
+/* It may be listened to again. I/O thread. */
+void vnc_viewer_go_on(const struct vnc_viewer *viewer);
 
 /* Why it has ended, once it has; borrowed. */
 const char *vnc_viewer_reason(const struct vnc_viewer *viewer);

@@ -45,6 +45,12 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)be16(p) << 16 | be16(p + 2);
 }
 
+static void put_be16(uint8_t *p, unsigned value)
+{
+	p[0] = (uint8_t)(value >> 8);
+	p[1] = (uint8_t)value;
+}
+
 size_t vnc_gate_space(struct vnc_gate *gate, uint8_t **out_space)
 {
 	if (gate->start > 0) {
@@ -135,11 +141,25 @@ static int next_encodings(uint8_t *p, size_t size, struct vnc_message *message, 
 		if (is_known((int32_t)be32(from)))
 			memmove(p + ENCODINGS_HEAD + 4 * kept++, from, 4);
 	}
-	p[2] = (uint8_t)(kept >> 8);
-	p[3] = (uint8_t)kept;
+	put_be16(p + 2, kept);
 	message->said = VNC_SAID_ENCODINGS;
 	message->size = ENCODINGS_HEAD + 4 * kept;
 	return (int)(ENCODINGS_HEAD + 4 * count);
+}
+
+/* One for nothing that is there isn't handed on: libvncserver divides by its width. */
+static int next_request(const struct vnc_gate *gate, uint8_t *p, struct vnc_message *message)
+{
+	unsigned x = be16(p + 2), y = be16(p + 4), width = be16(p + 6), height = be16(p + 8);
+
+	if (x >= gate->width || y >= gate->height || width == 0 || height == 0)
+		return (int)REQUEST_SIZE;
+	if (width > gate->width - x)
+		put_be16(p + 6, gate->width - x);
+	if (height > gate->height - y)
+		put_be16(p + 8, gate->height - y);
+	message->said = VNC_SAID_REQUEST;
+	return (int)REQUEST_SIZE;
 }
 
 static int next_key(const uint8_t *p, struct vnc_message *message, struct error *err)
@@ -217,8 +237,7 @@ static int next_open(struct vnc_gate *gate, uint8_t *p, size_t size, struct vnc_
 	case CUT:
 		return next_cut(gate, p, err);
 	default:
-		message->said = VNC_SAID_REQUEST;
-		return (int)REQUEST_SIZE;
+		return next_request(gate, p, message);
 	}
 }
 
@@ -256,12 +275,11 @@ int vnc_gate_next(struct vnc_gate *gate, struct vnc_message *out_message, struct
 		if (gate->start == gate->used)
 			return 0;
 		p = gate->buffer + gate->start;
-		bool is_cut = gate->state == VNC_GATE_OPEN && p[0] == CUT;
 		int size = next(gate, p, gate->used - gate->start, &message, err);
 		if (size <= 0)
 			return size;
 		gate->start += (size_t)size;
-		if (is_cut)
+		if (message.said == VNC_SAID_NOTHING)
 			continue;
 		message.bytes = p;
 		if (message.size == 0)

@@ -22,12 +22,13 @@
 #define VNC_VERSION_SIZE 12u                      /* "RFB 003.008\n" */
 
 enum vnc_said {
+	VNC_SAID_NOTHING,  /* that anybody hears of */
 	VNC_SAID_VERSION,  /* .bytes: the one that both speak, 3.3, 3.7 or 3.8 */
 	VNC_SAID_SECURITY, /* it wants no authentication */
 	VNC_SAID_INIT,
 	VNC_SAID_FORMAT,    /* SetPixelFormat */
 	VNC_SAID_ENCODINGS, /* SetEncodings, with those only that we know */
-	VNC_SAID_REQUEST,   /* FramebufferUpdateRequest */
+	VNC_SAID_REQUEST,   /* FramebufferUpdateRequest, for some of the screen */
 	VNC_SAID_KEY,
 	VNC_SAID_POINTER
 };
@@ -45,8 +46,9 @@ struct vnc_message {
 
 enum vnc_gate_state { VNC_GATE_VERSION, VNC_GATE_SECURITY, VNC_GATE_INIT, VNC_GATE_OPEN };
 
-/* All zeros at the start. */
+/* All zeros at the start, but for the size of the screen. */
 struct vnc_gate {
+	unsigned width, height;
 	enum vnc_gate_state state;
 	uint8_t buffer[VNC_GATE_BUFFER];
 	size_t start, used; /* buffer[start..used) isn't looked at yet */

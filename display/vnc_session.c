@@ -101,6 +101,8 @@ int vnc_session_create(struct vnc_library *library, const struct vnc_session_opt
 		return -ENOMEM;
 	session->library = library;
 	session->options = *options;
+	session->gate.width = options->grid.width;
+	session->gate.height = options->grid.height;
 	session->means = session->feed[0] = session->feed[1] = -1;
 	int ret = make_screen(session);
 	if (ret == 0 &&
@@ -184,6 +186,8 @@ static int act_on(struct vnc_session *session, const struct vnc_message *message
 	const struct vnc_session_options *options = &session->options;
 
 	switch (message->said) {
+	case VNC_SAID_NOTHING:
+		return 0;
 	case VNC_SAID_KEY:
 		options->key(options->arg, message->keysym, message->down);
 		return 0;

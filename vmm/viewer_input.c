@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "display/vnc.h"
 #include "lib/log.h"
 #include "lib/proto.h"
 
@@ -22,50 +23,61 @@ void viewer_input_finish(struct viewer_input *input)
 	pthread_mutex_destroy(&input->lock);
 }
 
-/* A release is worth a place that a press wouldn't get: no key stays down. */
-static void put(struct viewer_input *input, const struct viewer_event *event)
+bool viewer_input_has_room(struct viewer_input *input, uint64_t from)
 {
-	unsigned room = event->is_key && !event->down ? VIEWER_EVENTS_MAX
-	                                              : VIEWER_EVENTS_MAX - VIEWER_KEYS_MAX;
-
-	if (input->count < room)
-		input->events[input->count++] = *event;
-	else
-		input->dropped++;
+	pthread_mutex_lock(&input->lock);
+	bool has_room =
+		from != input->from || VIEWER_EVENTS_MAX - input->count >= VNC_EVENTS_AT_ONCE;
+	pthread_mutex_unlock(&input->lock);
+	return has_room;
 }
 
-void viewer_input_key(struct viewer_input *input, uint32_t keysym, bool down)
+/* The lock is held. */
+static void put(struct viewer_input *input, const struct viewer_event *event)
+{
+	ASSERT(input->count < VIEWER_EVENTS_MAX);
+	input->events[input->count++] = *event;
+}
+
+/*
+ * X keysyms (X11/keysymdef.h): ISO_Level3_Shift to ISO_Level5_Lock, Mode_switch, Num_Lock, Caps_Lock and Shift_Lock.
+ * The guest's own would be applied to what the viewer's have been applied to already.
+ */
+static bool is_in_other_keysyms(uint32_t keysym)
+{
+	return (keysym >= 0xfe03 && keysym <= 0xfe13) || keysym == 0xff7e || keysym == 0xff7f ||
+	       keysym == 0xffe5 || keysym == 0xffe6;
+}
+
+bool viewer_input_key(struct viewer_input *input, uint64_t from, uint32_t keysym, bool down)
 {
 	const struct viewer_event event = { .is_key = true, .down = down, .keysym = keysym };
 
 	/* The agent would refuse all that comes along with it. */
-	if (keysym < 1 || keysym > PROTO_KEYSYM_MAX)
-		return;
+	if (keysym < 1 || keysym > PROTO_KEYSYM_MAX || is_in_other_keysyms(keysym))
+		return false;
 	pthread_mutex_lock(&input->lock);
-	put(input, &event);
+	bool counts = from == input->from;
+	if (counts)
+		put(input, &event);
 	pthread_mutex_unlock(&input->lock);
+	return counts;
 }
 
-void viewer_input_pointer(struct viewer_input *input, unsigned x, unsigned y, unsigned buttons)
+bool viewer_input_pointer(struct viewer_input *input, uint64_t from, unsigned x, unsigned y,
+                          unsigned buttons)
 {
 	const struct viewer_event event = { .x = x, .y = y, .buttons = buttons };
 
 	pthread_mutex_lock(&input->lock);
 	struct viewer_event *last = input->count ? &input->events[input->count - 1] : NULL;
-	if (last && !last->is_key && last->buttons == buttons)
+	bool counts = from == input->from;
+	if (counts && last && !last->is_key && last->buttons == buttons)
 		*last = event;
-	else
+	else if (counts)
 		put(input, &event);
 	pthread_mutex_unlock(&input->lock);
-}
-
-unsigned viewer_input_dropped(struct viewer_input *input)
-{
-	pthread_mutex_lock(&input->lock);
-	unsigned dropped = input->dropped;
-	input->dropped = 0;
-	pthread_mutex_unlock(&input->lock);
-	return dropped;
+	return counts;
 }
 
 /* --- steps -------------------------------------------------------------------------------------- */
@@ -111,7 +123,7 @@ static void add_buttons(struct viewer_input *input, json_t *steps, unsigned butt
 	input->buttons = buttons;
 }
 
-json_t *viewer_input_take(struct viewer_input *input)
+json_t *viewer_input_take(struct viewer_input *input, bool only_ups)
 {
 	struct viewer_event events[BATCH];
 
@@ -128,19 +140,22 @@ json_t *viewer_input_take(struct viewer_input *input)
 	for (unsigned i = 0; i < count; i++) {
 		const struct viewer_event *event = &events[i];
 
-		if (event->is_key) {
+		if (event->is_key && !(only_ups && event->down))
 			add_key(input, steps, event->keysym, event->down);
+		if (only_ups && !event->is_key)
+			add_buttons(input, steps, input->buttons & event->buttons);
+		if (only_ups || event->is_key)
 			continue;
-		}
 		add(steps, json_pack("{s:[i,i]}", "move", (int)event->x, (int)event->y));
 		add_buttons(input, steps, event->buttons);
 	}
 	return steps;
 }
 
-json_t *viewer_input_release(struct viewer_input *input)
+json_t *viewer_input_give(struct viewer_input *input, uint64_t from)
 {
 	pthread_mutex_lock(&input->lock);
+	input->from = from;
 	input->count = 0;
 	pthread_mutex_unlock(&input->lock);
 	if (input->key_count == 0 && input->buttons == 0)

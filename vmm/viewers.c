@@ -60,7 +60,7 @@ struct viewers {
 	int numbers[VIEWERS_MAX];
 	unsigned number_count;
 	struct scan_listener watch;
-	atomic_ullong holder; /* a viewer's number; 0: nobody */
+	uint64_t holder; /* a viewer's number; 0: nobody */
 	struct viewer_input input;
 	bool sending;          /* a request with input is under way */
 	json_t *release;       /* owned: steps that let go, to be sent before all else */
@@ -80,29 +80,27 @@ static void notify(struct viewers *viewers)
 
 /* --- on a viewer's thread ----------------------------------------------------------------------- */
 
-static bool is_holder(const struct viewer *viewer)
+static bool may_go_on(void *arg)
 {
-	return atomic_load(&viewer->viewers->holder) == viewer->number;
+	struct viewer *viewer = arg;
+
+	return viewer_input_has_room(&viewer->viewers->input, viewer->number);
 }
 
 static void on_key(void *arg, uint32_t keysym, bool down)
 {
 	struct viewer *viewer = arg;
 
-	if (!is_holder(viewer))
-		return;
-	viewer_input_key(&viewer->viewers->input, keysym, down);
-	notify(viewer->viewers);
+	if (viewer_input_key(&viewer->viewers->input, viewer->number, keysym, down))
+		notify(viewer->viewers);
 }
 
 static void on_pointer(void *arg, unsigned x, unsigned y, unsigned buttons)
 {
 	struct viewer *viewer = arg;
 
-	if (!is_holder(viewer))
-		return;
-	viewer_input_pointer(&viewer->viewers->input, x, y, buttons);
-	notify(viewer->viewers);
+	if (viewer_input_pointer(&viewer->viewers->input, viewer->number, x, y, buttons))
+		notify(viewer->viewers);
 }
 
 static void on_ended(void *arg)
@@ -113,7 +111,7 @@ static void on_ended(void *arg)
 	notify(viewer->viewers);
 }
 
-static const struct vnc_events events = { on_key, on_pointer, on_ended };
+static const struct vnc_events events = { may_go_on, on_key, on_pointer, on_ended };
 
 /* --- on the scan's ------------------------------------------------------------------------------- */
 
@@ -143,11 +141,25 @@ static void on_input_done(void *arg, json_t *reply, const void *blob, size_t blo
 
 		log_warn_limited(&viewers->complaints, "viewers: the guest doesn't take input: %s",
 		                 why ? why : "no reason");
-		return; /* the next event tries again */
+		notify(viewers); /* not from here: the agent may have refused at once */
+		return;
 	}
 	viewers_point(viewers, json_integer_value(json_object_get(reply, "x")),
 	              json_integer_value(json_object_get(reply, "y")));
 	send_input(viewers);
+}
+
+static bool is_holder(const struct viewer *viewer)
+{
+	return viewer->viewers->holder == viewer->number;
+}
+
+/* What was taken, or forgotten, has made room. */
+static void listen_again(struct viewers *viewers)
+{
+	for (unsigned i = 0; i < VIEWERS_MAX; i++)
+		if (viewers->list[i].vnc && is_holder(&viewers->list[i]))
+			vnc_viewer_go_on(viewers->list[i].vnc);
 }
 
 static void send_input(struct viewers *viewers)
@@ -156,13 +168,16 @@ static void send_input(struct viewers *viewers)
 		return;
 	json_t *steps = viewers->release;
 	viewers->release = NULL;
-	if (!steps)
-		steps = viewer_input_take(&viewers->input);
+	if (!steps) {
+		/* Who types at a frozen guest doesn't see what happens; what is let go is let go when it thaws. */
+		steps = viewer_input_take(&viewers->input, viewers->vm->paused);
+		listen_again(viewers);
+	}
 	if (!steps)
 		return;
-	/* A frozen guest hasn't seen what is typed meanwhile; nor will it. */
-	if (viewers->vm->paused) {
+	if (json_array_size(steps) == 0) {
 		json_decref(steps);
+		notify(viewers); /* there may be more */
 		return;
 	}
 	json_t *request = json_pack("{s:s,s:o}", "verb", "input", "steps", steps);
@@ -177,22 +192,20 @@ static void send_input(struct viewers *viewers)
 
 static void change_holder(struct viewers *viewers, uint64_t number)
 {
-	uint64_t before = atomic_exchange(&viewers->holder, number);
+	uint64_t before = viewers->holder;
 
 	if (before == number)
 		return;
-	if (before) {
-		json_t *steps = viewer_input_release(&viewers->input);
-
-		/* At most one holder's is waiting: the one before has let go when the next one types. */
-		if (steps && viewers->release) {
-			json_array_extend(viewers->release, steps);
-			json_decref(steps);
-		} else if (steps) {
-			viewers->release = steps;
-		}
-		send_input(viewers);
+	viewers->holder = number;
+	json_t *steps = viewer_input_give(&viewers->input, number);
+	/* At most one holder's is waiting: the one before has let go when the next one types. */
+	if (steps && viewers->release) {
+		json_array_extend(viewers->release, steps);
+		json_decref(steps);
+	} else if (steps) {
+		viewers->release = steps;
 	}
+	send_input(viewers);
 	if (number)
 		log_info("viewers: viewer %llu has control", (unsigned long long)number);
 	else
@@ -280,11 +293,6 @@ static void on_event(struct loop_watch *watch, uint32_t ready)
 	for (unsigned i = 0; i < VIEWERS_MAX; i++)
 		if (viewers->list[i].number && atomic_load(&viewers->list[i].has_ended))
 			remove_viewer(&viewers->list[i]);
-	unsigned dropped = viewer_input_dropped(&viewers->input);
-	if (dropped)
-		log_warn_limited(&viewers->complaints,
-		                 "viewers: the guest is slow, %u of a viewer's events were dropped",
-		                 dropped);
 }
 
 static int open_source(struct viewers *viewers, struct error *err)
@@ -407,13 +415,13 @@ void viewers_release(struct viewers *viewers)
 
 bool viewers_are_in_control(const struct viewers *viewers)
 {
-	return viewers && atomic_load(&viewers->holder) != 0;
+	return viewers && viewers->holder != 0;
 }
 
 json_t *viewers_describe(const struct viewers *viewers)
 {
 	json_t *list = json_array();
-	uint64_t now = clock_now_ns(), holder = atomic_load(&viewers->holder);
+	uint64_t now = clock_now_ns(), holder = viewers->holder;
 
 	for (unsigned i = 0; i < VIEWERS_MAX; i++) {
 		const struct viewer *viewer = &viewers->list[i];
@@ -502,7 +510,8 @@ void viewers_destroy(struct viewers *viewers)
 	if (viewers->listener.fd >= 0)
 		unlink(viewers->path);
 	listener_stop(&viewers->listener);
-	atomic_store(&viewers->holder, 0);
+	viewers->holder = 0;
+	json_decref(viewer_input_give(&viewers->input, 0));
 	for (unsigned i = 0; i < VIEWERS_MAX; i++)
 		if (viewers->list[i].number)
 			remove_viewer(&viewers->list[i]);

@@ -39,9 +39,9 @@ void fuzz_init(void)
 
 static void check_message(const struct vnc_message *message)
 {
-	static const size_t sizes[] = { VNC_VERSION_SIZE, 1, 1, 20, 0, 10, 8, 6 };
+	static const size_t sizes[] = { 0, VNC_VERSION_SIZE, 1, 1, 20, 0, 10, 8, 6 };
 
-	CHECK(message->said <= VNC_SAID_POINTER);
+	CHECK(message->said > VNC_SAID_NOTHING && message->said <= VNC_SAID_POINTER);
 	if (message->said == VNC_SAID_ENCODINGS)
 		CHECK(message->size ==
 		      4 + 4 * ((size_t)message->bytes[2] << 8 | message->bytes[3]));
@@ -54,7 +54,7 @@ static void check_message(const struct vnc_message *message)
 /* The messages' bytes, one after the other. Their size. */
 static size_t let_through(const uint8_t *data, size_t size, size_t step, uint8_t *out, bool *out_ok)
 {
-	struct vnc_gate gate = { 0 };
+	struct vnc_gate gate = { .width = WIDTH, .height = HEIGHT };
 	size_t used = 0;
 	int got = 0;
 

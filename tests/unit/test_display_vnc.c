@@ -30,12 +30,13 @@
 struct seen {
 	struct vnc_viewer *vnc;
 	atomic_int count;
+	atomic_bool deaf; /* it isn't listened to */
 	struct {
 		uint32_t keysym;
 		bool down;
 		unsigned x, y, buttons;
 	} events[EVENTS_MAX];
-	sem_t said, ended;
+	sem_t said, ended, turned_away;
 };
 
 static struct bed {
@@ -77,7 +78,17 @@ static void on_ended(void *arg)
 	sem_post(&seen->ended);
 }
 
-static const struct vnc_events events = { on_key, on_pointer, on_ended };
+static bool may_go_on(void *arg)
+{
+	struct seen *seen = arg;
+
+	if (!atomic_load(&seen->deaf))
+		return true;
+	sem_post(&seen->turned_away);
+	return false;
+}
+
+static const struct vnc_events events = { may_go_on, on_key, on_pointer, on_ended };
 
 /* A descriptor for the library. */
 static int number(void)
@@ -185,6 +196,7 @@ static void init_seen(struct seen *seen)
 {
 	*seen = (struct seen){ 0 };
 	sem_init(&seen->said, 0, 0);
+	sem_init(&seen->turned_away, 0, 0);
 	sem_init(&seen->ended, 0, 0);
 }
 
@@ -303,6 +315,31 @@ static void test_input(void **state)
 	assert_int_equal(seen->events[3].x, WIDTH - 1);
 	assert_int_equal(seen->events[3].y, HEIGHT - 1);
 	assert_int_equal(seen->events[3].buttons, 1 | 1 << 4);
+	leave(&person);
+}
+
+/* While there is no room for what it says, it waits. */
+static void test_input_that_must_wait(void **state)
+{
+	struct person person = { 0 };
+	struct seen *seen = &person.seen;
+
+	(void)state;
+	join(&person);
+	await_color(&person, WIDTH - 1, HEIGHT - 1, xwd_color(WIDTH - 1, HEIGHT - 1));
+	atomic_store(&seen->deaf, true);
+	vnc_viewer_go_on(seen->vnc);
+	assert_true(await(&seen->turned_away));
+	assert_true(SendKeyEvent(person.client, 0x61, TRUE));
+	assert_true(SendKeyEvent(person.client, 0x61, FALSE));
+	usleep(20000);
+	assert_int_equal(atomic_load(&seen->count), 0);
+	atomic_store(&seen->deaf, false);
+	vnc_viewer_go_on(seen->vnc);
+	assert_true(await(&seen->said));
+	assert_true(await(&seen->said));
+	assert_int_equal(seen->events[1].keysym, 0x61);
+	assert_false(seen->events[1].down);
 	leave(&person);
 }
 
@@ -466,6 +503,7 @@ int main(void)
 		VNC_TEST(test_pixels),
 		VNC_TEST(test_damage),
 		VNC_TEST(test_input),
+		VNC_TEST(test_input_that_must_wait),
 		VNC_TEST(test_pointer_is_drawn),
 		VNC_TEST(test_viewer_that_does_not_read),
 		VNC_TEST(test_garbage),

@@ -44,7 +44,7 @@ static int say(struct vnc_gate *gate, const char *text, size_t size, size_t step
 /* A gate that is open: three messages have gone through. */
 static struct vnc_gate open_gate(void)
 {
-	struct vnc_gate gate = { 0 };
+	struct vnc_gate gate = { .width = 640, .height = 480 };
 	struct vnc_message last;
 	unsigned count = 0;
 
@@ -120,7 +120,7 @@ static void test_messages(void **state)
 		{ LITERAL("\0\0\0\0\x20\x18\0\1\0\xff\0\xff\0\xff\x10\x08\0\0\0\0"),
 		  VNC_SAID_FORMAT },
 		{ LITERAL("\0\0\0\0\x08\x08\0\0\0\0\0\0\0\0\xff\xff\xff\0\0\0"), VNC_SAID_FORMAT },
-		{ LITERAL("\3\1\0\0\0\0\xff\xff\xff\xff"), VNC_SAID_REQUEST },
+		{ LITERAL("\3\1\0\0\0\0\2\x80\1\xe0"), VNC_SAID_REQUEST },
 		{ LITERAL("\2\0\0\0"), VNC_SAID_ENCODINGS },
 		{ LITERAL("\4\1\0\0\0\0\xff\xe1"), VNC_SAID_KEY },
 		{ LITERAL("\5\x81\1\2\xff\xff"), VNC_SAID_POINTER },
@@ -160,6 +160,34 @@ static void test_keys_and_pointer(void **state)
 	assert_int_equal(message.x, 0x102);
 	assert_int_equal(message.y, 0xffff);
 	assert_int_equal(count, 3);
+}
+
+/* Clipped to the screen of 640x480; those that ask for nothing of it are not handed on. */
+static void test_requests(void **state)
+{
+	static const struct {
+		const char *said, *let_through; /* NULL: nothing */
+	} rows[] = {
+		{ "\3\0\0\0\0\0\xff\xff\xff\xff", "\3\0\0\0\0\0\2\x80\1\xe0" },
+		{ "\3\1\2\x7f\1\xdf\2\x80\1\xe0", "\3\1\2\x7f\1\xdf\0\1\0\1" },
+		{ "\3\0\2\x80\0\0\0\1\0\1", NULL },
+		{ "\3\0\0\0\1\xe0\0\1\0\1", NULL },
+		{ "\3\0\0\0\0\0\0\0\0\1", NULL },
+		{ "\3\0\0\0\0\0\0\1\0\0", NULL },
+		{ "\3\0\xff\xff\xff\xff\xff\xff\xff\xff", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vnc_gate gate = open_gate();
+		struct vnc_message message;
+		unsigned count = 0;
+
+		assert_int_equal(say(&gate, rows[i].said, 10, 64, &count, &message), 0);
+		assert_int_equal(count, rows[i].let_through ? 1 : 0);
+		if (rows[i].let_through)
+			assert_memory_equal(message.bytes, rows[i].let_through, 10);
+	}
 }
 
 /* Those that nobody here knows are left out. */
@@ -257,10 +285,10 @@ static void test_bad_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_versions),  cmocka_unit_test(test_security),
-		cmocka_unit_test(test_messages),  cmocka_unit_test(test_keys_and_pointer),
-		cmocka_unit_test(test_encodings), cmocka_unit_test(test_clipboards),
-		cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_versions),   cmocka_unit_test(test_security),
+		cmocka_unit_test(test_messages),   cmocka_unit_test(test_keys_and_pointer),
+		cmocka_unit_test(test_requests),   cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_clipboards), cmocka_unit_test(test_bad_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
