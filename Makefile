@@ -96,7 +96,7 @@ SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/acti
 VIEW_SRC := supervisor/client.c supervisor/ending.c supervisor/failure.c supervisor/interrupt.c \
            supervisor/options.c supervisor/output.c supervisor/parse.c supervisor/process.c \
            supervisor/session.c supervisor/view_address.c supervisor/view_assets.c \
-           supervisor/view_file.c supervisor/view_hands.c supervisor/view_http.c \
+           supervisor/view_confine.c supervisor/view_file.c supervisor/view_hands.c supervisor/view_http.c \
            supervisor/view_link.c supervisor/view_main.c supervisor/view_options.c \
            supervisor/view_page.c supervisor/view_request.c supervisor/view_screen.c \
            supervisor/view_server.c
@@ -110,7 +110,7 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
 # The small libraries are linked in: a session's process is up a quarter sooner, and holds less.
 VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lpthread
 SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lspng
-VIEW_LIBS       := -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lwebsockets
+VIEW_LIBS       := -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lwebsockets -lseccomp
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/log.h"
 #include "supervisor/session.h"
 #include "supervisor/view_assets.h"
 #include "supervisor/view_file.h"
@@ -66,6 +67,7 @@ struct view {
 	const char *ended;    /* static: why it is about to end; NULL while it isn't */
 	uint64_t ended_ns;    /* when that was */
 	lws_sorted_usec_list_t tick;
+	struct log_limit refusals; /* for what viewers can cause */
 };
 
 /* --- view_server.c --- */

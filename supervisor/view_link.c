@@ -188,7 +188,7 @@ static void viewer_answered(struct view *view, const struct view_request *reques
 		return;
 	}
 	note_refusal(slot, reply);
-	log_warn("the session takes no viewer: %s", slot->note);
+	log_warn_limited(&view->refusals, "the session takes no viewer: %s", slot->note);
 	view_hands_end(slot->hands, "The session takes no viewer now");
 	view_screen_close(slot->screen, VIEW_CLOSE_ENDED, "refused");
 }

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -79,15 +78,13 @@ int main(int argc, char **argv)
 		.listener_fd = -1,
 		.interrupt_fd = -1,
 		.link.client = CLIENT_INIT,
+		.refusals = LOG_LIMIT_INIT,
 	};
 	struct invocation inv = { &command, argc > 0 ? argc - 1 : 0, argv + 1, false };
 	struct failure failure = { 0 };
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
-	/* It keeps tokens, and needs nothing that it hasn't got. */
-	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	log_init("cloche", LOG_WARN);
 	status = run(&inv, &view, &failure);
 	if (status < 0) {

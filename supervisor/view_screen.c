@@ -178,7 +178,8 @@ static int established(struct view_screen *screen, struct lws *wsi)
 	view_screen_close(screen->slot->screen, VIEW_CLOSE_REPLACED, "opened elsewhere");
 	rc = connect_ends(screen);
 	if (rc < 0)
-		log_warn("no room for a viewer: %s", strerror(-rc));
+		log_warn_limited(&screen->slot->view->refusals, "no room for a viewer: %s",
+		                 strerror(-rc));
 	return rc < 0 ? -1 : 0;
 }
 

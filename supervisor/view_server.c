@@ -16,6 +16,7 @@
 #include "lib/loop.h"
 #include "supervisor/output.h"
 #include "supervisor/view.h"
+#include "supervisor/view_confine.h"
 
 #define TICK_US (1000 * LWS_US_PER_MS)
 #define GOODBYE_MS 2000u        /* for browsers to take their last words */
@@ -79,12 +80,13 @@ static void accept_one(struct view *view, int fd)
 		.opaque = view,
 	};
 	int on = 1, size = SEND_BUFFER;
+	unsigned before = view->connections++;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	view->connections++;
+	/* If it fails the connection is closed, which may or may not have been told. */
 	if (!lws_adopt_descriptor_vhost_via_info(&adopted))
-		log_debug("a connection was refused");
+		view->connections = before;
 }
 
 static void listener_readable(struct view_file *file)
@@ -167,10 +169,11 @@ static void tick(lws_sorted_usec_list_t *list)
 
 /* --- the beginning --- */
 
-/* A library's line, with ours before it. */
+/* The library's line, with ours before it. */
 static void log_library(int level, const char *line)
 {
-	log_line(level == LLL_ERR ? LOG_WARN : LOG_DEBUG, "%.*s", (int)strcspn(line, "\n"), line);
+	(void)level;
+	log_warn("%.*s", (int)strcspn(line, "\n"), line);
 }
 
 static const struct lws_protocols protocols[] = {
@@ -220,8 +223,10 @@ static int create_context(struct view *view, struct failure *failure)
 		.options = LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
 	};
 
-	lws_set_log_level(LLL_ERR | LLL_WARN, log_library);
+	lws_set_log_level(LLL_ERR, log_library);
 	view->context = lws_create_context(&info);
+	/* From here on it has no errors but what browsers get wrong. */
+	lws_set_log_level(0, NULL);
 	if (view->context)
 		view->vhost = lws_get_vhost_by_name(view->context, "default");
 	if (!view->vhost)
@@ -293,7 +298,8 @@ int view_serve(struct view *view, bool json, struct failure *failure)
 {
 	int rc = 0;
 
-	if (create_context(view, failure) < 0 || start_watching(view, failure) < 0)
+	if (create_context(view, failure) < 0 || start_watching(view, failure) < 0 ||
+	    view_confine(failure) < 0)
 		return -1;
 	print_urls(view, json);
 	while (rc >= 0 && !is_done(view))

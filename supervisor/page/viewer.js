@@ -52,7 +52,6 @@ function show() {
 	control.textContent = holds ? "Release control" : "Take control";
 	control.setAttribute("aria-pressed", String(holds));
 	document.body.classList.toggle("holds", holds);
-	document.body.classList.toggle("gone", Boolean(ended));
 	if (told.session) {
 		session.textContent = told.session;
 		document.title = `${told.session} – cloche`;

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""viewing.py - `cloche view` at work, and what its page shows in a headless browser."""
+import base64
+import json
+import os
+import signal
+import subprocess
+
+import programs
+from harness import PATIENCE, check
+from websocket import WebSocket
+
+STATE = "document.getElementById('state').textContent"
+WATCHING = f"{STATE}.startsWith('You watch')"
+OFF = 24  # how much of 255 a channel may differ: what isn't flat may be sent as JPEG
+
+
+class View:
+    """`cloche view` at work."""
+
+    def __init__(self, name, *options):
+        self.process = subprocess.Popen(
+            [programs.CLOCHE, "--json", "view", name, *map(str, options)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"cloche view says {self.process.stderr.read()!r}")
+        self.answer = json.loads(line)
+        check(self.answer["ok"], self.answer)
+        host, port = self.answer["listen"].rsplit(":", 1)
+        self.address = (host.strip("[]"), int(port))
+        self.urls = {"watch": [u["url"] for u in self.answer["urls"] if not u["control"]],
+                     "control": [u["url"] for u in self.answer["urls"] if u["control"]]}
+
+    def path(self, kind="watch", number=0):
+        return "/" + self.urls[kind][number].split("/", 3)[3]
+
+    def socket(self, name="screen", kind="watch", number=0, **more):
+        protocol = {"screen": "binary", "hands": "cloche-hands"}[name]
+        return WebSocket(self.address, self.path(kind, number) + name, protocol, **more)
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def stop(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE), self.process.stderr.read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for file in (self.process.stdout, self.process.stderr):
+            file.close()
+
+
+def canvas(browser):
+    """noVNC's canvas, as rows of R, G, B; [] while there is none."""
+    answer = browser.evaluate("""(() => {
+        const canvas = document.querySelector('#screen canvas');
+        if (!canvas || !canvas.width || !canvas.height)
+            return null;
+        const {width, height} = canvas;
+        const data = canvas.getContext('2d').getImageData(0, 0, width, height).data;
+        const packed = new Uint8Array(3 * width * height);
+        for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
+            packed[to] = data[from];
+            packed[to + 1] = data[from + 1];
+            packed[to + 2] = data[from + 2];
+        }
+        let text = '';
+        for (let at = 0; at < packed.length; at += 32768)
+            text += String.fromCharCode(...packed.subarray(at, at + 32768));
+        return [width, btoa(text)];
+    })()""")
+    if not answer:
+        return []
+    line, data = 3 * answer[0], base64.b64decode(answer[1])
+    return [data[at:at + line] for at in range(0, len(data), line)]
+
+
+def differing(got, wanted):
+    """How many pixels of two pictures, as rows, aren't nearly the same."""
+    if [len(row) for row in got] != [len(row) for row in wanted]:
+        return max(1, len(wanted) * (len(wanted[0]) // 3))
+    return sum(1 for one, other in zip(got, wanted) if one != other
+               for at in range(0, len(one), 3)
+               if max(abs(one[at + c] - other[at + c]) for c in range(3)) > OFF)
+
+
+def on_page(browser, point, size):
+    """Where a point of the screen, which has this size, is on the page."""
+    x, y, width, height = browser.evaluate(
+        "(({x, y, width, height}) => [x, y, width, height])"
+        "(document.querySelector('#screen canvas').getBoundingClientRect())")
+    return x + (point[0] + 0.5) * width / size[0], y + (point[1] + 0.5) * height / size[1]
