@@ -196,12 +196,9 @@ static int take_novnc(struct view_assets *assets, const char *path, struct failu
 static void take_ours(struct view_assets *assets)
 {
 	const struct view_asset ours[] = {
-		{ "", TYPE_HTML, view_page_html, (size_t)(view_page_html_end - view_page_html),
-		  NULL },
-		{ "viewer.css", TYPE_CSS, view_page_css,
-		  (size_t)(view_page_css_end - view_page_css), NULL },
-		{ "viewer.js", TYPE_JS, view_page_js, (size_t)(view_page_js_end - view_page_js),
-		  NULL },
+		{ "", TYPE_HTML, view_page_html, view_page_html_size, NULL },
+		{ "viewer.css", TYPE_CSS, view_page_css, view_page_css_size, NULL },
+		{ "viewer.js", TYPE_JS, view_page_js, view_page_js_size, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)

@@ -6,9 +6,11 @@
 
 #define EMBED(symbol, file)                                                                        \
 	__asm__(".pushsection .rodata\n"                                                           \
-	        ".global " #symbol "\n" #symbol ":\n"                                              \
+	        ".global " #symbol ", " #symbol "_size\n"                                          \
+	        ".hidden " #symbol ", " #symbol "_size\n" #symbol ":\n"                            \
 	        ".incbin \"" file "\"\n"                                                           \
-	        ".global " #symbol "_end\n" #symbol "_end:\n"                                      \
+	        "1:\n"                                                                             \
+	        ".balign 8\n" #symbol "_size: .quad 1b - " #symbol "\n"                            \
 	        ".popsection\n")
 
 EMBED(view_page_html, "supervisor/page/viewer.html");

@@ -5,8 +5,9 @@
 #ifndef CLOCHE_SUPERVISOR_VIEW_PAGE_H
 #define CLOCHE_SUPERVISOR_VIEW_PAGE_H
 
-extern const char view_page_html[], view_page_html_end[];
-extern const char view_page_css[], view_page_css_end[];
-extern const char view_page_js[], view_page_js_end[];
+#include <stddef.h>
+
+extern const char view_page_html[], view_page_css[], view_page_js[];
+extern const size_t view_page_html_size, view_page_css_size, view_page_js_size; /* bytes */
 
 #endif
