@@ -188,7 +188,7 @@ include tests/tests.mk
 # What is measured is C, tests/bench/run.py takes the times and lists the benchmarks.
 
 BENCH ?= $(B)/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot scan record guest ring cycles touched)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/bin/,floor stamp shot scan watch record guest ring cycles touched)
 
 .PHONY: bench
 bench: ## benchmarks, to build/bench/results.json; ONLY=id measures one
@@ -221,6 +221,12 @@ $(addprefix $(BENCH)/bin/,shot scan): $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o \
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson
+
+$(BENCH)/bin/watch: $(B)/obj/tests/bench/watch.o \
+                     $(call objects,tests/bench/screen.c vmm/scan.c $(DISPLAY_SRC) $(LIB_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson -lvncclient -lpthread
 
 # Freestanding: it has no kernel below it.
 $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h

@@ -13,6 +13,7 @@ import typing
 GUEST_MIB = 512
 STARTS = 100
 SHOTS = 200
+WATCHES = 5
 SCANS = 1000
 EXITS = 100           # a round of floor.c and cycles.c
 EXIT_RUNS = 5
@@ -150,6 +151,38 @@ def scan_tile(tools):
 
 def scan_all(tools):
     return of_page(tools, "scan", SCANS, "all")
+
+
+def watch(tools, count, seconds, kind):
+    """{"cpu", "bytes" or "us": (ours, the yardstick's)}, in turns."""
+    found = {}
+    for index in range(2 * count):
+        side = index % 2
+        out = subprocess.run([tools.bin / "watch", tools.tree / "tests/bench/data/page.png", str(seconds),
+                              kind, ("tiles", "whole")[side]],
+                             check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
+        for line in out.splitlines():
+            name, value = line.split()
+            found.setdefault(name, ([], []))[side].append(float(value))
+    return found
+
+
+def watch_idle_cpu(tools):
+    return watch(tools, WATCHES, 5, "still")["cpu"]
+
+
+def watch_busy_cpu(tools):
+    return watch(tools, WATCHES, 10, "busy")["cpu"]
+
+
+def vnc_bytes(tools):
+    """MiB of a minute."""
+    return tuple([value / (1 << 20) for value in side] for side in watch(tools, 1, 60, "busy")["bytes"])
+
+
+def watch_input(tools):
+    """Milliseconds."""
+    return tuple([value / 1e3 for value in side] for side in watch(tools, 1, 50, "input")["us"])
 
 
 def shot_page(tools):
