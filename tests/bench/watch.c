@@ -16,6 +16,7 @@
  * Prints "cpu PERCENT" of a core and "bytes N" that were sent; for input a line "us N" for each change.
  */
 #include <err.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <rfb/rfbclient.h>
 #include <signal.h>
@@ -45,6 +46,7 @@
 static struct bench {
 	struct screen pixels;
 	struct framebuffer *fb;
+	struct vnc_library *library;
 	struct vnc_source *source;
 	struct vnc_viewer *viewer;
 	struct scan *scan;
@@ -101,7 +103,7 @@ static void view(const char *path)
 	rfbClient *client = rfbGetClient(8, 3, 4);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	rfbEnableClientLogging = FALSE;
+	rfbEnableClientLogging = getenv("WATCH_DEBUG") != NULL;
 	client->serverHost = strdup(path);
 	client->GotFrameBufferUpdate = on_update;
 	client->appData.encodingsString = "tight copyrect raw";
@@ -291,9 +293,11 @@ static void begin(void)
 	rmdir(folder);
 	if (framebuffer_create(bench.pixels.pages, bench.pixels.page_count, bench.pixels.width,
 	                       bench.pixels.height, &bench.fb, &error) ||
-	    vnc_source_create(bench.pixels.width, bench.pixels.height, "bench", &bench.source,
-	                      &error) ||
-	    vnc_viewer_create(bench.source, fd, &events, NULL, &bench.viewer, &error))
+	    vnc_library_load(&bench.library, &error) ||
+	    vnc_source_create(bench.library, bench.pixels.width, bench.pixels.height, "bench",
+	                      &bench.source, &error) ||
+	    vnc_viewer_create(bench.source, fd, open("/dev/null", O_RDWR | O_CLOEXEC), &events,
+	                      NULL, &bench.viewer, &error))
 		errx(1, "%s", error.msg);
 	bench.listener = (struct scan_listener){ .frame = on_frame,
 		                                 .idle = bench.whole ? on_look : NULL,
@@ -307,6 +311,7 @@ int main(int argc, char *argv[])
 {
 	if (argc != 5)
 		errx(2, "usage: watch FILE.png SECONDS still|busy|input tiles|whole");
+	signal(SIGPIPE, SIG_IGN);
 	bench.whole = strcmp(argv[4], "whole") == 0;
 	screen_make(argv[1], false, &bench.pixels);
 	begin();
@@ -320,6 +325,7 @@ int main(int argc, char *argv[])
 	scan_destroy(bench.scan);
 	vnc_viewer_destroy(bench.viewer);
 	vnc_source_destroy(bench.source);
+	vnc_library_release(bench.library);
 	framebuffer_destroy(bench.fb);
 	screen_finish(&bench.pixels);
 	return 0;
