@@ -155,7 +155,15 @@ static void no_end(void *arg)
 	(void)arg;
 }
 
-static const struct vnc_events events = { no_key, no_pointer, no_end };
+static bool always(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static const struct vnc_events events = {
+	.may_go_on = always, .key = no_key, .pointer = no_pointer, .ended = no_end
+};
 
 /* --- the script ------------------------------------------------------------------------------------ */
 
