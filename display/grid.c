@@ -37,6 +37,7 @@ static struct rectangle pixels_of(const struct grid *grid, const struct span *sp
 
 struct rectangle grid_tile(const struct grid *grid, unsigned index)
 {
+	ASSERT(grid->columns > 0);
 	return pixels_of(grid, &(struct span){ .x = index % grid->columns,
 	                                       .y = index / grid->columns,
 	                                       .width = 1,
@@ -109,6 +110,8 @@ static void unmark(const struct grid *grid, uint8_t *marked, const struct span *
 /* Around all marked tiles from number @from on. */
 static struct span box_from(const struct grid *grid, const uint8_t *marked, unsigned from)
 {
+	ASSERT(grid->columns > 0);
+
 	unsigned left = from % grid->columns, right = left;
 	unsigned top = from / grid->columns, bottom = top;
 
@@ -133,7 +136,7 @@ size_t grid_rectangles(const struct grid *grid, uint8_t *marked, struct rectangl
 	struct span last = { 0 };
 	unsigned last_at = 0;
 
-	ASSERT(max > 0);
+	ASSERT(max > 0 && grid->columns > 0);
 	for (unsigned i = 0; i < count; i++) {
 		if (!marked[i])
 			continue;

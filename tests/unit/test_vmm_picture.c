@@ -20,14 +20,14 @@
 static struct {
 	struct framebuffer *fb;
 	int refuses; /* what screen_run() says instead */
-} screen;
+} played;
 
-int screen_run(struct screen *ignored, struct screen_job *job)
+int screen_run(struct screen *screen, struct screen_job *job)
 {
-	(void)ignored;
-	if (screen.refuses)
-		return screen.refuses;
-	job->work(job, screen.fb);
+	(void)screen;
+	if (played.refuses)
+		return played.refuses;
+	job->work(job, played.fb);
 	job->finished(job);
 	return 0;
 }
@@ -46,10 +46,10 @@ static int setup(void **state)
 	struct bed *bed = calloc(1, sizeof(*bed));
 
 	assert_non_null(bed);
-	screen.refuses = 0;
+	played.refuses = 0;
 	xwd_fixture_open(&bed->file, WIDTH, HEIGHT, 160, 0, 4 * WIDTH);
 	assert_int_equal(framebuffer_create(bed->file.pages, bed->file.count, WIDTH, HEIGHT,
-	                                    &screen.fb, NULL),
+	                                    &played.fb, NULL),
 	                 0);
 	assert_int_equal(frame_ids_create(&bed->vm.frame_ids), 0);
 	*state = bed;
@@ -62,7 +62,7 @@ static int teardown(void **state)
 
 	json_decref(bed->reply);
 	frame_ids_destroy(bed->vm.frame_ids);
-	framebuffer_destroy(screen.fb);
+	framebuffer_destroy(played.fb);
 	xwd_fixture_close(&bed->file);
 	free(bed);
 	return 0;
@@ -269,18 +269,18 @@ static void test_stale_frames(void **state)
 static void test_other_size(void **state)
 {
 	struct bed *bed = *state;
-	struct framebuffer *before = screen.fb;
+	struct framebuffer *before = played.fb;
 	struct xwd_fixture other;
 	char frame[FRAME_ID_SIZE];
 
 	take_name(bed, frame);
 	xwd_fixture_open(&other, 128, 64, 160, 0, 4 * 128);
-	assert_int_equal(framebuffer_create(other.pages, other.count, 128, 64, &screen.fb, NULL),
+	assert_int_equal(framebuffer_create(other.pages, other.count, 128, 64, &played.fb, NULL),
 	                 0);
 	expect_rects(compare(bed, &(struct comparison_wish){ .frame = frame }), "0,0,128,64 ");
 	framebuffer_destroy(before);
-	framebuffer_destroy(screen.fb);
-	screen.fb = NULL;
+	framebuffer_destroy(played.fb);
+	played.fb = NULL;
 	xwd_fixture_close(&other);
 }
 
@@ -295,7 +295,7 @@ static void test_no_thread(void **state)
 
 	take_name(bed, frame);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		screen.refuses = rows[i].refuses;
+		played.refuses = rows[i].refuses;
 		expect_error(shoot(bed, &(struct screenshot_wish){ 0 }), rows[i].code);
 		expect_error(compare(bed, &(struct comparison_wish){ .frame = frame }),
 		             rows[i].code);

@@ -106,7 +106,7 @@ struct watcher {
 	struct scan_listener listener;
 	struct scan *scan;
 	sem_t told, go_on;
-	bool meets;
+	atomic_bool meets;
 	/* The last frame. */
 	struct scan_frame frame;
 	uint8_t changed[TILES];
@@ -116,7 +116,7 @@ struct watcher {
 
 static void meet(struct watcher *watcher)
 {
-	if (!watcher->meets)
+	if (!atomic_load(&watcher->meets))
 		return;
 	watcher->in_callback = true;
 	sem_post(&watcher->told);
@@ -147,7 +147,7 @@ static void watcher_init(struct watcher *watcher, struct bed *bed)
 /* Lets it go, for good, and takes it out. */
 static void watcher_end(struct watcher *watcher)
 {
-	watcher->meets = false;
+	atomic_store(&watcher->meets, false);
 	sem_post(&watcher->go_on);
 	scan_remove(watcher->scan, &watcher->listener);
 	sem_destroy(&watcher->told);
@@ -201,7 +201,7 @@ static void test_latecomer(void **state)
 	assert_int_equal(scan_add(bed->scan, &first.listener), 0);
 	next(&first, true);
 	assert_int_equal(scan_add(bed->scan, &second.listener), 0);
-	first.meets = false;
+	atomic_store(&first.meets, false);
 	sem_post(&first.go_on);
 	next(&second, true);
 	assert_int_equal(second.frame.changed, TILES);
@@ -210,6 +210,9 @@ static void test_latecomer(void **state)
 	next(&second, false);
 	assert_int_equal(second.frame.changed, 1);
 	watcher_end(&second);
+	/* Its turn may come after the second's. */
+	while (atomic_load(&first.frames) < 2)
+		usleep(1000);
 	watcher_end(&first);
 	assert_int_equal(atomic_load(&first.frames), 2);
 }
@@ -255,7 +258,8 @@ static void test_thread_lives_while_somebody_looks(void **state)
 	watcher_init(&a, bed);
 	watcher_init(&b, bed);
 	for (unsigned round = 0; round < 3; round++) {
-		a.meets = b.meets = false;
+		atomic_store(&a.meets, false);
+		atomic_store(&b.meets, false);
 		assert_int_equal(scan_add(bed->scan, &a.listener), 0);
 		assert_int_equal(scan_add(bed->scan, &b.listener), 0);
 		assert_int_equal(atomic_load(&threads), 1);
@@ -291,7 +295,7 @@ static void test_too_many(void **state)
 
 	for (unsigned i = 0; i <= SCAN_LISTENERS_MAX; i++) {
 		watcher_init(&watchers[i], bed);
-		watchers[i].meets = false;
+		atomic_store(&watchers[i].meets, false);
 		assert_int_equal(scan_add(bed->scan, &watchers[i].listener),
 		                 i < SCAN_LISTENERS_MAX ? 0 : -EBUSY);
 	}
@@ -324,7 +328,7 @@ static void test_removal_waits_for_the_callback(void **state)
 
 	watcher_init(&slow, bed);
 	watcher_init(&other, bed);
-	other.meets = false;
+	atomic_store(&other.meets, false);
 	assert_int_equal(scan_add(bed->scan, &other.listener), 0);
 	assert_int_equal(scan_add(bed->scan, &slow.listener), 0);
 	next(&slow, true);
@@ -375,7 +379,7 @@ static void watch_clock(struct clockmaker *maker, struct bed *bed, bool fast)
 {
 	maker->bed = bed;
 	watcher_init(&maker->watcher, bed);
-	maker->watcher.meets = false;
+	atomic_store(&maker->watcher.meets, false);
 	maker->watcher.listener.idle = note_scan;
 	maker->watcher.listener.fast = fast;
 	assert_int_equal(scan_add(bed->scan, &maker->watcher.listener), 0);
@@ -452,7 +456,7 @@ static void test_endless_pokes(void **state)
 	struct clockmaker maker = { .bed = bed };
 
 	watcher_init(&maker.watcher, bed);
-	maker.watcher.meets = false;
+	atomic_store(&maker.watcher.meets, false);
 	maker.watcher.listener.idle = poke_again;
 	assert_int_equal(scan_add(bed->scan, &maker.watcher.listener), 0);
 	wait_for(&maker.watcher.told);
@@ -492,7 +496,7 @@ static void test_idle_has_its_own_time(void **state)
 	uint64_t before = atomic_load(&virtual_ns);
 
 	watcher_init(&watcher, bed);
-	watcher.meets = false;
+	atomic_store(&watcher.meets, false);
 	watcher.listener.idle = step;
 	assert_int_equal(scan_add(bed->scan, &watcher.listener), 0);
 	wait_for(&watcher.told);
@@ -551,7 +555,8 @@ static void test_readable(void **state)
 	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
 	watcher_init(&reader, bed);
 	watcher_init(&other, bed);
-	reader.meets = other.meets = false;
+	atomic_store(&reader.meets, false);
+	atomic_store(&other.meets, false);
 	reader.listener.fd = fds[0];
 	reader.listener.readable = read_pipe;
 	assert_int_equal(scan_add(bed->scan, &other.listener), 0);
@@ -616,7 +621,7 @@ static void test_traffic(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(watchers); i++) {
 		watcher_init(&watchers[i], bed);
-		watchers[i].meets = false;
+		atomic_store(&watchers[i].meets, false);
 		watchers[i].listener.idle = meet_idle;
 	}
 	for (unsigned round = 0; round < 4000; round++) {
