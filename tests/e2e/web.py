@@ -10,6 +10,7 @@ import time
 from harness import EVENT_LIMIT, PATIENCE
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
+PAGES = {"/": "page.html", "/act": "act.html"}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,8 +27,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
-        if path == "/":
-            with open(os.path.join(FOLDER, "page.html"), "rb") as page:
+        if path in PAGES:
+            with open(os.path.join(FOLDER, PAGES[path]), "rb") as page:
                 self.answer(200, page.read())
         elif path.startswith("/plain/"):
             name = path.removeprefix("/plain/")
