@@ -70,7 +70,9 @@ VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c v
            vmm/arch/x86_64/cpuid.c vmm/arch/x86_64/ioapic.c vmm/arch/x86_64/entry.c \
            vmm/arch/x86_64/cpu_state.c vmm/arch/x86_64/msrs.c
 
-SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_list.c supervisor/actions_perform.c \
+SUPERVISOR_SRC := supervisor/actions.c supervisor/actions_expect.c supervisor/actions_frame.c \
+           supervisor/actions_keys.c supervisor/actions_list.c supervisor/actions_look.c \
+           supervisor/actions_perform.c supervisor/actions_schema.c supervisor/actions_wait.c \
            supervisor/actions_steps.c supervisor/actions_table.c supervisor/actions_values.c \
            supervisor/bake.c supervisor/balloon.c supervisor/client.c \
            supervisor/cmd_act.c supervisor/cmd_bake.c supervisor/cmd_balloon.c supervisor/cmd_compare.c \

@@ -29,6 +29,10 @@ static const struct argument_spec *find_argument(const struct action_spec *spec,
 		if (strcmp(spec->arguments[i].name, name) == 0)
 			return &spec->arguments[i];
 	}
+	for (const struct argument_spec *a = action_common_arguments; a->name; a++) {
+		if (strcmp(a->name, name) == 0)
+			return a;
+	}
 	return NULL;
 }
 
@@ -98,6 +102,8 @@ static int join_values(struct action *action, const struct action_values *values
 		action->wheel_y = values->direction[0] == 'u' ? -amount : amount;
 	else if (values->direction)
 		action->wheel_x = values->direction[0] == 'l' ? -amount : amount;
+	if (action->if_unchanged && !action->frame.id[0])
+		return bad(failure, action->name, "if_unchanged", "needs the argument frame");
 	if (action->repeat * json_array_size(action->keys) > ACTION_STEPS_MAX)
 		return bad(failure, action->name, "repeat", "comes to more than 1000 keys");
 	action->timeout_ms = INPUT_TIMEOUT_MS + action->duration_ms +
@@ -154,6 +160,7 @@ void action_finish(struct action *action)
 	json_decref(action->object);
 	json_decref(action->keys);
 	free(action->points);
+	action_expect_destroy(action->expect);
 	*action = (struct action){ 0 };
 }
 

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "supervisor/actions_expect.h"
+#include "supervisor/actions_frame.h"
 #include "supervisor/failure.h"
 
 #define ACTION_TEXT_MAX 8192u    /* bytes of one `type`, and of a URL */
@@ -37,10 +39,6 @@ enum action_effect {
 	ACTION_SCREENSHOT, /* control verb screenshot */
 };
 
-struct action_point {
-	uint32_t x, y;
-};
-
 /* All strings are borrowed from the object. */
 struct action {
 	json_t *object;                 /* owned: what was parsed */
@@ -57,19 +55,12 @@ struct action {
 	int wheel_x, wheel_y; /* wheel clicks to the right and down */
 	const char *text, *url;
 	uint64_t duration_ms;
-	bool has_region;
-	struct action_point region[2]; /* top left corner, and the one beyond the bottom right */
-	uint64_t timeout_ms;           /* what to allow the agent for it, at least */
-};
-
-/*
- * What an action's coordinates are on: a picture of a part of the screen, or of all of it. The
- * screen itself is one of its own size.
- */
-struct action_view {
-	uint32_t width, height; /* of the picture */
-	struct action_point origin;
-	uint32_t of_width, of_height; /* of the part, which begins at origin */
+	uint32_t region[4];             /* x, y, width, height; no width: all of the screen */
+	uint64_t max_width, max_pixels; /* of a screenshot; 0: no limit */
+	struct action_frame frame;      /* that it was decided on */
+	bool if_unchanged;              /* refuse it when what it is about isn't as in that frame */
+	struct action_expect *expect;   /* owned, may be NULL */
+	uint64_t timeout_ms;            /* what to allow the agent for it, at least */
 };
 
 void action_finish(struct action *action);
@@ -88,9 +79,16 @@ int action_parse(json_t *object, struct action *out_action, struct failure *fail
 int action_make_steps(const struct action *action, const struct action_view *view,
                       json_t **out_steps, struct failure *failure);
 
-/* The action's region on the screen itself. 0 or -1, STATUS_USAGE. */
-int action_place_region(const struct action *action, const struct action_view *view,
-                        struct action_point out_region[2], struct failure *failure);
+/*
+ * The rectangle of an argument, [x, y, width, height], on the screen itself; @argument names it.
+ * 0 or -1, STATUS_USAGE.
+ */
+int action_place_rectangle(const struct action *action, const char *argument,
+                           const uint32_t rectangle[4], const struct action_view *view,
+                           uint32_t out_rectangle[4], struct failure *failure);
+
+/* Both vocabularies as a JSON schema, owned by the caller; NULL without memory. */
+json_t *action_schema(void);
 
 /* Prints both vocabularies, a line an action. */
 void action_print_vocabulary(FILE *out);

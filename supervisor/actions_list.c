@@ -16,10 +16,12 @@ void action_list_finish(struct action_list *list)
 	*list = (struct action_list){ 0 };
 }
 
-static int at_index(size_t index, struct failure *failure)
+int action_list_at(const struct action_list *list, size_t index, struct failure *failure)
 {
 	const struct failure inner = *failure;
 
+	if (!list->is_array)
+		return -1;
 	*failure = (struct failure){ 0 };
 	return failure_set(failure, inner.status, inner.code, "[%zu]: %s", index, inner.message);
 }
@@ -47,7 +49,7 @@ int action_list_parse(const char *text, size_t size, struct action_list *out_lis
 		json_t *object = list.is_array ? json_array_get(root, list.count) : root;
 
 		if (action_parse(object, &list.items[list.count], failure) < 0)
-			return list.is_array ? at_index(list.count, failure) : -1;
+			return action_list_at(&list, list.count, failure);
 	}
 	*out_list = list;
 	list = (struct action_list){ 0 };

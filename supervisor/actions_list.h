@@ -19,6 +19,9 @@ struct action_list {
 void action_list_finish(struct action_list *list);
 #define cleanup_action_list __attribute__((cleanup(action_list_finish)))
 
+/* Puts the index of an array's action before the message of its failure. Returns -1. */
+int action_list_at(const struct action_list *list, size_t index, struct failure *failure);
+
 /*
  * Parses @size bytes. All actions are checked. 0; -1: STATUS_USAGE; in an array the message begins
  * with the index of the action, "[2]: ".

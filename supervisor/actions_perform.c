@@ -5,10 +5,12 @@
 #include "supervisor/actions_perform.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "lib/clock.h"
 #include "lib/proto.h"
+#include "supervisor/actions_look.h"
 #include "supervisor/output.h"
 #include "supervisor/shot.h"
 
@@ -30,30 +32,13 @@ static int send_steps(const struct actor *actor, const struct action *action, js
 	                         timeout_ms, out_reply, failure);
 }
 
-/* All of the screen as it is. */
-static int whole_screen(const struct actor *actor, struct action_view *out_view,
-                        struct failure *failure)
-{
-	struct action_view view = { 0 };
-
-	if (client_get_screen(actor->client, &view.width, &view.height, failure) < 0)
-		return -1;
-	view.of_width = view.width;
-	view.of_height = view.height;
-	*out_view = view;
-	return 0;
-}
-
 static int do_input(const struct actor *actor, const struct action *action, json_t *answer,
                     struct failure *failure)
 {
 	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
-	struct action_view view = { 0 };
 	json_t *steps;
 
-	if (action->point_count > 0 && whole_screen(actor, &view, failure) < 0)
-		return -1;
-	if (action_make_steps(action, &view, &steps, failure) < 0 ||
+	if (action_make_steps(action, action_look_view(actor, action), &steps, failure) < 0 ||
 	    send_steps(actor, action, steps, &reply, failure) < 0)
 		return -1;
 	if (action->point_count > 0) {
@@ -113,37 +98,65 @@ static void do_wait(uint64_t ms)
 		;
 }
 
+static struct shot_wish shot_wish_of(const struct actor *actor, const struct action *action)
+{
+	struct shot_wish wish = { .max_width = action->max_width,
+		                  .max_pixels = action->max_pixels };
+	uint32_t region[4];
+
+	if (action->region[2] > 0) {
+		action_view_place_rectangle(action_look_view(actor, action), action->region,
+		                            region);
+		wish.x = region[0];
+		wish.y = region[1];
+		wish.width = region[2];
+		wish.height = region[3];
+	}
+	return wish;
+}
+
+/* What of the screen the picture shows, and the name by which its coordinates are found again. */
+static void describe_view(const struct actor *actor, const struct shot *shot, json_t *answer)
+{
+	const uint32_t *region = shot->region;
+	struct action_frame frame = { .view = { shot->width,
+		                                shot->height,
+		                                { region[0], region[1] },
+		                                region[2],
+		                                region[3] } };
+	char name[ACTION_FRAME_MAX];
+
+	frame.has_view =
+		!actor->has_screen || memcmp(&frame.view, &actor->screen, sizeof(frame.view)) != 0;
+	action_frame_name(&frame, shot->frame, name);
+	json_object_set_new(answer, "frame", json_string(name));
+	json_object_set_new(answer, "scale", json_real((double)shot->width / region[2]));
+	json_object_set_new(answer, "region",
+	                    json_pack("[I,I,I,I]", (json_int_t)region[0], (json_int_t)region[1],
+	                              (json_int_t)region[2], (json_int_t)region[3]));
+}
+
 static int do_screenshot(const struct actor *actor, const struct action *action, json_t *answer,
                          struct failure *failure)
 {
+	const struct shot_wish wish = shot_wish_of(actor, action);
 	cleanup_shot struct shot shot = { 0 };
-	struct shot_wish wish = { 0 };
-	struct action_point region[2];
-	struct action_view view;
 	const char *to = actor->out_path;
 
-	if (action->has_region) {
-		if (whole_screen(actor, &view, failure) < 0 ||
-		    action_place_region(action, &view, region, failure) < 0)
-			return -1;
-		wish.x = region[0].x;
-		wish.y = region[0].y;
-		wish.width = region[1].x - region[0].x;
-		wish.height = region[1].y - region[0].y;
-	}
 	if (to ? shot_save(actor->client, &wish, to, &shot, failure) < 0
 	       : shot_take(actor->client, &wish, &shot, failure) < 0)
 		return -1;
 	if (to)
 		json_object_set_new(answer, "file", json_string(to));
 	shot_describe(&shot, answer);
+	describe_view(actor, &shot, answer);
 	if (!to && !output_add_bytes(answer, "png", shot.png, shot.png_size))
 		return failure_set_nomem(failure);
 	return 0;
 }
 
-static int perform(const struct actor *actor, const struct action *action, json_t *answer,
-                   struct failure *failure)
+static int do_effect(const struct actor *actor, const struct action *action, json_t *answer,
+                     struct failure *failure)
 {
 	switch (action->effect) {
 	case ACTION_INPUT:
@@ -161,6 +174,130 @@ static int perform(const struct actor *actor, const struct action *action, json_
 	return 0;
 }
 
+static void set_frame(const struct action *action, json_t *answer, const char *key, const char *id)
+{
+	char name[ACTION_FRAME_MAX];
+
+	action_frame_name(&action->frame, id, name);
+	json_object_set_new(answer, key, json_string(name));
+}
+
+/* What has changed since @before. A frame that the VMM has forgotten meanwhile says nothing. */
+static int describe_change(const struct actor *actor, const struct action *action,
+                           const char *before, json_t *answer, struct failure *failure)
+{
+	cleanup_message struct wire_message reply = WIRE_MESSAGE_INIT;
+	char after[SHOT_FRAME_MAX];
+
+	if (action_look_compare(actor, before, NULL, NULL, &reply, failure) < 0) {
+		if (strcmp(failure->code, PROTO_ERR_STALE_FRAME) != 0)
+			return -1;
+		*failure = (struct failure){ 0 };
+		return 0;
+	}
+	if (!shot_frame(reply.object, after))
+		return failure_set(failure, STATUS_FAILED, CODE_BROKEN,
+		                   "compare: the VMM names no frame");
+	set_frame(action, answer, "after", after);
+	json_object_set_new(answer, "changed",
+	                    action_view_show(action_look_view(actor, action),
+	                                     json_object_get(reply.object, "rects")));
+	return 0;
+}
+
+static void add_time(json_t *answer, const char *key, uint64_t since_ns)
+{
+	json_object_set_new(answer, key,
+	                    json_integer((json_int_t)((clock_now_ns() - since_ns) / NS_PER_MS)));
+}
+
+static int perform(const struct actor *actor, const struct action *action, json_t *answer,
+                   struct failure *failure)
+{
+	/* A picture alone is its own before and after. */
+	bool looks = action->effect != ACTION_SCREENSHOT || action->expect || action->if_unchanged;
+	char before[SHOT_FRAME_MAX] = "";
+	uint64_t begin;
+	int rc;
+
+	if (looks && action_look_name(actor, before, failure) < 0)
+		return -1;
+	if (before[0])
+		set_frame(action, answer, "before", before);
+	if (action->if_unchanged && action_look_stale(actor, action, before, answer, failure) < 0)
+		return -1;
+	begin = clock_now_ns();
+	rc = do_effect(actor, action, answer, failure);
+	add_time(answer, "done_ms", begin);
+	if (rc < 0)
+		return -1;
+	if (action->expect)
+		rc = action_look_expect(actor, action, before, answer, failure);
+	if (before[0] && rc == 0)
+		return describe_change(actor, action, before, answer, failure);
+	if (before[0]) {
+		struct failure ignored = { 0 };
+
+		/* Also told of one that is not as expected. */
+		(void)describe_change(actor, action, before, answer, &ignored);
+		json_decref(ignored.report);
+	}
+	return rc;
+}
+
+int actor_begin(struct actor *actor, struct failure *failure)
+{
+	struct action_view *screen = &actor->screen;
+
+	if (client_get_screen(actor->client, &screen->width, &screen->height, failure) == 0) {
+		*screen = action_view_of_screen(screen->width, screen->height);
+		actor->has_screen = true;
+		return 0;
+	}
+	if (strcmp(failure->code, PROTO_ERR_NOT_READY) != 0)
+		return -1;
+	*failure = (struct failure){ 0 };
+	return 0;
+}
+
+static int check_area(const struct actor *actor, const struct action *action, const char *argument,
+                      const struct expected_area *area, struct failure *failure)
+{
+	uint32_t placed[4];
+
+	if (!area->set || area->everywhere)
+		return 0;
+	return action_place_rectangle(action, argument, area->rectangle,
+	                              action_look_view(actor, action), placed, failure);
+}
+
+int actor_check(const struct actor *actor, const struct action *action, struct failure *failure)
+{
+	const struct action_expect *expect = action->expect;
+	const struct action_view *view = action_look_view(actor, action);
+	json_auto_t *steps = NULL;
+	uint32_t placed[4];
+	bool has_place = action->point_count > 0 || action->region[2] > 0 ||
+	                 (expect && (expect->changed.set || expect->unchanged.set));
+
+	if (!has_place)
+		return 0;
+	if (!actor->has_screen)
+		return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_NOT_READY,
+		                   "session '%s' has no screen yet; cloche wait %s --for display",
+		                   actor->client->session->name, actor->client->session->name);
+	if (action->point_count > 0 && action_make_steps(action, view, &steps, failure) < 0)
+		return -1;
+	if (action->region[2] > 0 &&
+	    action_place_rectangle(action, "region", action->region, view, placed, failure) < 0)
+		return -1;
+	if (!expect)
+		return 0;
+	if (check_area(actor, action, "expect: changed", &expect->changed, failure) < 0)
+		return -1;
+	return check_area(actor, action, "expect: unchanged", &expect->unchanged, failure);
+}
+
 int actor_perform(const struct actor *actor, const struct action *action, json_t *answer,
                   struct failure *failure)
 {
@@ -169,7 +306,6 @@ int actor_perform(const struct actor *actor, const struct action *action, json_t
 
 	json_object_set_new(answer, "action", json_string(action->name));
 	rc = perform(actor, action, answer, failure);
-	json_object_set_new(answer, "ms",
-	                    json_integer((json_int_t)((clock_now_ns() - begin) / NS_PER_MS)));
+	add_time(answer, "ms", begin);
 	return rc;
 }

@@ -30,6 +30,11 @@ enum argument_kind {
 	ARGUMENT_SCROLL_Y,
 	ARGUMENT_DURATION, /* seconds, with decimals */
 	ARGUMENT_URL,
+	ARGUMENT_MAX_WIDTH,
+	ARGUMENT_MAX_PIXELS,
+	ARGUMENT_FRAME,
+	ARGUMENT_IF_UNCHANGED,
+	ARGUMENT_EXPECT,
 	ARGUMENT_KINDS,
 };
 
@@ -67,12 +72,16 @@ struct action_vocabulary {
 /* All there are, ended by one without a member. */
 extern const struct action_vocabulary action_vocabularies[];
 
+/* The arguments that every action has; ended by one without a name. */
+extern const struct argument_spec action_common_arguments[];
+
 /* What the arguments of one action say while they are read. */
 struct action_values {
 	const char *direction; /* static or borrowed */
 	unsigned amount;
 	struct action_point start, end;
 	bool has_start, has_end;
+	char wrong[EXPECT_WRONG_MAX];
 };
 
 /*
@@ -81,6 +90,13 @@ struct action_values {
  */
 const char *action_take_argument(enum argument_kind kind, const json_t *value,
                                  struct action *action, struct action_values *values);
+
+/* Of text and keys (actions_keys.c), answering in the same way. */
+const char *action_take_string(const json_t *value, const char **out_text);
+const char *action_take_modifiers(const json_t *value, struct action *action);
+const char *action_take_held(const json_t *value, struct action *action);
+const char *action_take_keys(const json_t *value, struct action *action);
+const char *action_take_chord(const json_t *value, struct action *action);
 
 /* The argument that said point @index. */
 const char *action_point_argument(const struct action *action, size_t index);

@@ -12,7 +12,8 @@
 #include "lib/proto.h"
 #include "supervisor/actions_private.h"
 
-#define DRAG_REST_MS 50
+#define DRAG_REST_MS 100    /* at its ends */
+#define DRAG_STEP_MS 20     /* at each point: a page is shown no more often, and sees no more */
 #define SLEEP_MAX_MS 60000u /* of one step */
 
 #define WHEEL_UP 4
@@ -77,6 +78,12 @@ static void add_press(struct building *b, const struct action *action)
 		add(b, json_pack("{s:s}", "text", action->text));
 }
 
+static void add_drag_move(struct building *b, struct action_point point)
+{
+	add_sleep(b, DRAG_STEP_MS);
+	add_move(b, point);
+}
+
 /* From where the pointer is, along the points. */
 static void add_drag(struct building *b, const struct action *action,
                      const struct action_point *points, size_t count)
@@ -84,10 +91,10 @@ static void add_drag(struct building *b, const struct action *action,
 	add_button(b, action->button, true);
 	add_sleep(b, DRAG_REST_MS);
 	if (count == 2)
-		add_move(b, (struct action_point){ (points[0].x + points[1].x) / 2,
-		                                   (points[0].y + points[1].y) / 2 });
+		add_drag_move(b, (struct action_point){ (points[0].x + points[1].x) / 2,
+		                                        (points[0].y + points[1].y) / 2 });
 	for (size_t i = count > 1 ? 1 : 0; i < count; i++)
-		add_move(b, points[i]);
+		add_drag_move(b, points[i]);
 	add_sleep(b, DRAG_REST_MS);
 	add_button(b, action->button, false);
 }
@@ -135,15 +142,6 @@ static int outside(const struct action *action, const char *what, const struct a
 	                   whole ? "screen" : "frame's picture", view->width, view->height);
 }
 
-/* The middle of a picture's pixel, on the screen. */
-static struct action_point place(struct action_point pixel, const struct action_view *view)
-{
-	return (struct action_point){
-		view->origin.x + (2 * pixel.x + 1) * view->of_width / (2 * view->width),
-		view->origin.y + (2 * pixel.y + 1) * view->of_height / (2 * view->height),
-	};
-}
-
 static int place_points(const struct action *action, const struct action_view *view,
                         struct action_point *out_points, struct failure *failure)
 {
@@ -156,28 +154,22 @@ static int place_points(const struct action *action, const struct action_view *v
 		         point->x, point->y);
 		if (point->x >= view->width || point->y >= view->height)
 			return outside(action, what, view, failure);
-		out_points[i] = place(*point, view);
+		out_points[i] = action_view_place(view, *point);
 	}
 	return 0;
 }
 
-int action_place_region(const struct action *action, const struct action_view *view,
-                        struct action_point out_region[2], struct failure *failure)
+int action_place_rectangle(const struct action *action, const char *argument,
+                           const uint32_t rectangle[4], const struct action_view *view,
+                           uint32_t out_rectangle[4], struct failure *failure)
 {
-	const struct action_point *from = action->region;
 	char what[80];
 
-	snprintf(what, sizeof(what), "region: [%u, %u, %u, %u]", from[0].x, from[0].y, from[1].x,
-	         from[1].y);
-	if (from[1].x > view->width || from[1].y > view->height)
+	snprintf(what, sizeof(what), "%s: [%u, %u, %u, %u]", argument, rectangle[0], rectangle[1],
+	         rectangle[2], rectangle[3]);
+	if (rectangle[0] + rectangle[2] > view->width || rectangle[1] + rectangle[3] > view->height)
 		return outside(action, what, view, failure);
-	/* All pixels of the screen that it touches. */
-	out_region[0].x = view->origin.x + from[0].x * view->of_width / view->width;
-	out_region[0].y = view->origin.y + from[0].y * view->of_height / view->height;
-	out_region[1].x =
-		view->origin.x + (from[1].x * view->of_width + view->width - 1) / view->width;
-	out_region[1].y =
-		view->origin.y + (from[1].y * view->of_height + view->height - 1) / view->height;
+	action_view_place_rectangle(view, rectangle, out_rectangle);
 	return 0;
 }
 

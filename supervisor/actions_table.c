@@ -25,9 +25,13 @@
 
 /* clang-format off */
 static const struct action_spec anthropic[] = {
-	{ "screenshot", ACTION_SCREENSHOT, GESTURE_PRESS, 0, 0, 0, { { NULL, ARGUMENT_NONE, false } } },
+	{ "screenshot", ACTION_SCREENSHOT, GESTURE_PRESS, 0, 0, 0, {
+		{ "max_width", ARGUMENT_MAX_WIDTH, true },
+		{ "max_pixels", ARGUMENT_MAX_PIXELS, true } } },
 	{ "zoom", ACTION_SCREENSHOT, GESTURE_PRESS, 0, 0, 0, {
-		{ "region", ARGUMENT_REGION, false } } },
+		{ "region", ARGUMENT_REGION, false },
+		{ "max_width", ARGUMENT_MAX_WIDTH, true },
+		{ "max_pixels", ARGUMENT_MAX_PIXELS, true } } },
 	{ "cursor_position", ACTION_CURSOR, GESTURE_PRESS, 0, 0, 0, { { NULL, ARGUMENT_NONE, false } } },
 	{ "mouse_move", ACTION_INPUT, GESTURE_PRESS, 0, 0, 0, {
 		{ "coordinate", ARGUMENT_POINT, false } } },
@@ -59,7 +63,9 @@ static const struct action_spec anthropic[] = {
 };
 
 static const struct action_spec openai[] = {
-	{ "screenshot", ACTION_SCREENSHOT, GESTURE_PRESS, 0, 0, 0, { { NULL, ARGUMENT_NONE, false } } },
+	{ "screenshot", ACTION_SCREENSHOT, GESTURE_PRESS, 0, 0, 0, {
+		{ "max_width", ARGUMENT_MAX_WIDTH, true },
+		{ "max_pixels", ARGUMENT_MAX_PIXELS, true } } },
 	{ "click", ACTION_INPUT, GESTURE_PRESS, 0, 1, 0, {
 		{ "x", ARGUMENT_X, false },
 		{ "y", ARGUMENT_Y, false },
@@ -88,6 +94,13 @@ static const struct action_spec openai[] = {
 };
 /* clang-format on */
 
+const struct argument_spec action_common_arguments[] = {
+	{ "frame", ARGUMENT_FRAME, true },
+	{ "if_unchanged", ARGUMENT_IF_UNCHANGED, true },
+	{ "expect", ARGUMENT_EXPECT, true },
+	{ NULL, ARGUMENT_NONE, true },
+};
+
 const struct action_vocabulary action_vocabularies[] = {
 	{ "action", "Anthropic's", anthropic, COUNT(anthropic) },
 	{ "type", "OpenAI's", openai, COUNT(openai) },
@@ -115,6 +128,11 @@ static const char *const forms[ARGUMENT_KINDS] = {
 	[ARGUMENT_SCROLL_Y] = "pixels",
 	[ARGUMENT_DURATION] = "seconds",
 	[ARGUMENT_URL] = "\"https://…\"",
+	[ARGUMENT_MAX_WIDTH] = "pixels",
+	[ARGUMENT_MAX_PIXELS] = "pixels",
+	[ARGUMENT_FRAME] = "\"NAME\"",
+	[ARGUMENT_IF_UNCHANGED] = "true",
+	[ARGUMENT_EXPECT] = "{…}",
 };
 
 const char *action_argument_form(enum argument_kind kind)
@@ -122,16 +140,18 @@ const char *action_argument_form(enum argument_kind kind)
 	return forms[kind];
 }
 
+static void print_arguments(FILE *out, const struct argument_spec *arguments, size_t max)
+{
+	for (size_t i = 0; i < max && arguments[i].name; i++)
+		fprintf(out, " %s%s: %s%s", arguments[i].optional ? "[" : "", arguments[i].name,
+		        forms[arguments[i].kind], arguments[i].optional ? "]" : "");
+	fputc('\n', out);
+}
+
 static void print_spec(FILE *out, const struct action_spec *spec)
 {
 	fprintf(out, spec->arguments[0].name ? "    %-15s" : "    %s", spec->name);
-	for (size_t i = 0; i < ACTION_ARGUMENTS_MAX && spec->arguments[i].name; i++) {
-		const struct argument_spec *argument = &spec->arguments[i];
-
-		fprintf(out, " %s%s: %s%s", argument->optional ? "[" : "", argument->name,
-		        forms[argument->kind], argument->optional ? "]" : "");
-	}
-	fputc('\n', out);
+	print_arguments(out, spec->arguments, ACTION_ARGUMENTS_MAX);
 }
 
 void action_print_vocabulary(FILE *out)
@@ -141,4 +161,6 @@ void action_print_vocabulary(FILE *out)
 		for (size_t i = 0; i < v->count; i++)
 			print_spec(out, &v->specs[i]);
 	}
+	fprintf(out, "  and with every action:\n   ");
+	print_arguments(out, action_common_arguments, SIZE_MAX);
 }

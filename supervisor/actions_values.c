@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * actions_values.c - the values of an action's arguments, checked one by one. Pure.
+ * actions_values.c - the values of an action's arguments, checked one by one; those of keys are
+ * actions_keys.c's. Pure.
  *
  * Each take_ function returns NULL, or what is wrong with the value; "" is no memory.
  */
@@ -11,16 +12,7 @@
 #include "supervisor/actions_private.h"
 #include "supervisor/parse.h"
 
-#define CHORD_BYTES_MAX 128u
 #define BUTTON_BACK 8u
-
-static const struct {
-	const char *word, *key;
-} modifier_words[] = {
-	{ "ctrl", "ctrl" },  { "control", "ctrl" }, { "shift", "shift" }, { "alt", "alt" },
-	{ "option", "alt" }, { "super", "super" },  { "cmd", "super" },   { "command", "super" },
-	{ "win", "super" },  { "meta", "meta" },
-};
 
 static const struct {
 	const char *word;
@@ -111,9 +103,10 @@ static const char *take_region(const json_t *value, struct action *action)
 	}
 	if (sides[0] >= sides[2] || sides[1] >= sides[3])
 		return "is empty: x0 must be less than x1, and y0 less than y1";
-	action->region[0] = (struct action_point){ sides[0], sides[1] };
-	action->region[1] = (struct action_point){ sides[2], sides[3] };
-	action->has_region = true;
+	action->region[0] = sides[0];
+	action->region[1] = sides[1];
+	action->region[2] = sides[2] - sides[0];
+	action->region[3] = sides[3] - sides[1];
 	return NULL;
 }
 
@@ -128,135 +121,6 @@ static const char *take_button(const json_t *value, struct action *action)
 		}
 	}
 	return "must be \"left\", \"right\", \"wheel\", \"back\" or \"forward\"";
-}
-
-/* --- text and keys --------------------------------------------------------------------------- */
-
-static const char *take_string(const json_t *value, const char **out_text)
-{
-	size_t size = json_string_length(value);
-
-	if (!json_is_string(value))
-		return "must be a string";
-	if (size == 0)
-		return "is empty";
-	if (size > ACTION_TEXT_MAX)
-		return "is longer than 8192 bytes; send it in parts";
-	*out_text = json_string_value(value);
-	return NULL;
-}
-
-static const char *take_modifier(const char *word, size_t size, struct action *action)
-{
-	for (size_t i = 0; i < sizeof(modifier_words) / sizeof(modifier_words[0]); i++) {
-		if (strlen(modifier_words[i].word) != size ||
-		    strncasecmp(modifier_words[i].word, word, size) != 0)
-			continue;
-		if (action->modifier_count == ACTION_MODIFIERS_MAX)
-			return "has too many modifiers";
-		action->modifiers[action->modifier_count++] = modifier_words[i].key;
-		return NULL;
-	}
-	return "must be modifiers: ctrl, shift, alt, super, meta; several as in \"ctrl+shift\"";
-}
-
-static const char *take_modifiers(const json_t *value, struct action *action)
-{
-	const char *at = NULL;
-	const char *wrong = take_string(value, &at);
-
-	while (!wrong) {
-		size_t size = strcspn(at, "+");
-
-		wrong = take_modifier(at, size, action);
-		if (!at[size])
-			return wrong;
-		at += size + 1;
-	}
-	return wrong;
-}
-
-static const char *take_held(const json_t *value, struct action *action)
-{
-	const char *wrong = NULL;
-
-	if (!json_is_array(value))
-		return "must be an array of modifiers, [\"CTRL\", \"SHIFT\"]";
-	for (size_t i = 0; i < json_array_size(value) && !wrong; i++) {
-		const char *word = json_string_value(json_array_get(value, i));
-
-		wrong = word ? take_modifier(word, strlen(word), action)
-		             : "must be an array of modifiers, [\"CTRL\", \"SHIFT\"]";
-	}
-	return wrong;
-}
-
-static const char *add_chord(struct action *action, const char *text, size_t size)
-{
-	if (size > CHORD_BYTES_MAX)
-		return "has a key whose name is longer than any";
-	if (!action->keys)
-		action->keys = json_array();
-	return json_array_append_new(action->keys, json_stringn(text, size)) < 0 ? "" : NULL;
-}
-
-/* Splits "ctrl+a Delete" at its spaces. A lone space is the key of that name. */
-static const char *take_keys(const json_t *value, struct action *action)
-{
-	const char *at = NULL;
-	const char *wrong = take_string(value, &at);
-
-	if (!wrong && strcmp(at, " ") == 0)
-		at = "space";
-	while (!wrong && *at) {
-		size_t size = strcspn(at, " ");
-
-		if (size > 0 && json_array_size(action->keys) == ACTION_KEYS_MAX)
-			return "has too many keys";
-		if (size > 0)
-			wrong = add_chord(action, at, size);
-		at += size + strspn(at + size, " ");
-	}
-	if (!wrong && json_array_size(action->keys) == 0)
-		return "is empty";
-	return wrong;
-}
-
-/*
- * Joins ["CTRL", "A"] to "CTRL+a": there a letter beside others means its key, and the capital one
- * would bring Shift along.
- */
-static const char *take_chord(const json_t *value, struct action *action)
-{
-	size_t count = json_array_size(value);
-	char text[CHORD_BYTES_MAX + 1];
-	size_t used = 0;
-
-	if (!json_is_array(value) || count == 0)
-		return "must be an array of keys, [\"CTRL\", \"A\"]";
-	for (size_t i = 0; i < count; i++) {
-		const char *key = json_string_value(json_array_get(value, i));
-		size_t size = key ? strlen(key) : 0;
-		bool letter = size == 1 && key[0] >= 'A' && key[0] <= 'Z';
-
-		if (size == 0)
-			return "must be an array of keys, [\"CTRL\", \"A\"]";
-		if (size > 1 && strchr(key, '+'))
-			return "must have one key an item, as in [\"CTRL\", \"A\"]";
-		if (strcmp(key, " ") == 0) {
-			key = "space";
-			size = strlen(key);
-		}
-		if (used + size + 1 > CHORD_BYTES_MAX)
-			return "has too many keys, or one whose name is longer than any";
-		if (i > 0)
-			text[used++] = '+';
-		memcpy(text + used, key, size);
-		if (letter && count > 1)
-			text[used] = (char)(key[0] - 'A' + 'a');
-		used += size;
-	}
-	return add_chord(action, text, used);
 }
 
 /* --- amounts --------------------------------------------------------------------------------- */
@@ -322,9 +186,34 @@ static const char *take_duration(const json_t *value, struct action *action)
 	return NULL;
 }
 
+static const char *take_limit(const json_t *value, uint64_t *out_limit)
+{
+	json_int_t limit = json_integer_value(value);
+
+	if (!json_is_integer(value) || limit < 1 || limit > INT32_MAX)
+		return "must be a positive integer";
+	*out_limit = (uint64_t)limit;
+	return NULL;
+}
+
+static const char *take_frame(const json_t *value, struct action *action)
+{
+	if (!json_is_string(value) || !action_frame_parse(json_string_value(value), &action->frame))
+		return "is no frame's name, as a screenshot's answer has it";
+	return NULL;
+}
+
+static const char *take_flag(const json_t *value, bool *out_flag)
+{
+	if (!json_is_boolean(value))
+		return "must be true or false";
+	*out_flag = json_is_true(value);
+	return NULL;
+}
+
 static const char *take_url(const json_t *value, const char **out_url)
 {
-	const char *wrong = take_string(value, out_url);
+	const char *wrong = action_take_string(value, out_url);
 
 	return wrong ? wrong : parse_url_problem(*out_url);
 }
@@ -350,17 +239,17 @@ const char *action_take_argument(enum argument_kind kind, const json_t *value,
 	case ARGUMENT_BUTTON:
 		return take_button(value, action);
 	case ARGUMENT_MODIFIERS:
-		return take_modifiers(value, action);
+		return action_take_modifiers(value, action);
 	case ARGUMENT_HELD:
-		return take_held(value, action);
+		return action_take_held(value, action);
 	case ARGUMENT_KEYS:
-		return take_keys(value, action);
+		return action_take_keys(value, action);
 	case ARGUMENT_CHORD:
-		return take_chord(value, action);
+		return action_take_chord(value, action);
 	case ARGUMENT_REPEAT:
 		return take_repeat(value, action);
 	case ARGUMENT_TEXT:
-		return take_string(value, &action->text);
+		return action_take_string(value, &action->text);
 	case ARGUMENT_DIRECTION:
 		return take_direction(value, values);
 	case ARGUMENT_AMOUNT:
@@ -373,6 +262,17 @@ const char *action_take_argument(enum argument_kind kind, const json_t *value,
 		return take_duration(value, action);
 	case ARGUMENT_URL:
 		return take_url(value, &action->url);
+	case ARGUMENT_MAX_WIDTH:
+		return take_limit(value, &action->max_width);
+	case ARGUMENT_MAX_PIXELS:
+		return take_limit(value, &action->max_pixels);
+	case ARGUMENT_FRAME:
+		return take_frame(value, action);
+	case ARGUMENT_IF_UNCHANGED:
+		return take_flag(value, &action->if_unchanged);
+	case ARGUMENT_EXPECT:
+		return action_expect_parse(value, &action->expect, values->wrong) ? NULL
+		                                                                  : values->wrong;
 	case ARGUMENT_NONE:
 	case ARGUMENT_KINDS:
 		break;

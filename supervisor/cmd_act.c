@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/proto.h"
@@ -147,6 +148,18 @@ static int answer_json(struct act *act, bool is_array, int rc, const struct fail
 	return rc < 0 ? failure->status : STATUS_OK;
 }
 
+/* Nothing is done when one of them can't be. */
+static int check_all(struct act *act, const struct action_list *list, struct failure *failure)
+{
+	if (actor_begin(&act->actor, failure) < 0)
+		return -1;
+	for (size_t i = 0; i < list->count; i++) {
+		if (actor_check(&act->actor, &list->items[i], failure) < 0)
+			return action_list_at(list, i, failure);
+	}
+	return 0;
+}
+
 static int run_actions(struct act *act, const struct action_list *list, struct failure *failure)
 {
 	cleanup_session struct session session = SESSION_INIT;
@@ -157,6 +170,8 @@ static int run_actions(struct act *act, const struct action_list *list, struct f
 	    client_open(&client, &session, failure) < 0)
 		return -1;
 	act->actor.client = &client;
+	if (check_all(act, list, failure) < 0)
+		return -1;
 	act->results = json_array();
 	if (!act->results)
 		return failure_set_nomem(failure);
@@ -175,11 +190,25 @@ static void print_vocabulary(void)
 	action_print_vocabulary(stdout);
 }
 
+static int print_schema(struct failure *failure)
+{
+	json_auto_t *schema = action_schema();
+	cleanup_free char *text = json_dumps(schema, JSON_INDENT(1));
+
+	if (!text)
+		return failure_set_nomem(failure);
+	if (output_write(STDOUT_FILENO, text, strlen(text), "stdout", failure) < 0 ||
+	    output_write(STDOUT_FILENO, "\n", 1, "stdout", failure) < 0)
+		return -1;
+	return STATUS_OK;
+}
+
 int command_act(struct invocation *inv, struct failure *failure)
 {
 	struct act act = { .inv = inv };
 	cleanup_action_list struct action_list list = { 0 };
 	cleanup_free char *from_stdin = NULL;
+	bool schema = false;
 	const struct option options[] = {
 		{ "out", 'o', OPTION_STRING, &act.out_path, "FILE",
 		  "where a screenshot goes (default NAME.png; with --json: into the answer)", 0,
@@ -187,12 +216,14 @@ int command_act(struct invocation *inv, struct failure *failure)
 		{ "timeout", 0, OPTION_DURATION, &act.actor.timeout_ms, "TIME",
 		  "how long the guest may take (default 60s to navigate, 30s and more for input)",
 		  1, PROTO_TIMEOUT_MAX_MS },
+		{ "schema", 0, OPTION_FLAG, &schema, NULL,
+		  "print a JSON schema of the actions, and do nothing", 0, 0 },
 	};
 	struct arguments arguments;
 	const char *text;
 	size_t size;
 	int rc = options_parse(inv, options, sizeof(options) / sizeof(options[0]),
-	                       (struct options_shape){ 2, 2, false }, &arguments, failure);
+	                       (struct options_shape){ 0, 2, false }, &arguments, failure);
 
 	if (rc > 0) {
 		print_vocabulary();
@@ -200,6 +231,12 @@ int command_act(struct invocation *inv, struct failure *failure)
 	}
 	if (rc < 0)
 		return -1;
+	if (schema)
+		return print_schema(failure);
+	if (arguments.count < 2)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "an argument is missing; usage: cloche act %s",
+		                   inv->command->arguments);
 	act.name = arguments.items[0];
 	text = arguments.items[1];
 	size = strlen(text);

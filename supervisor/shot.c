@@ -107,19 +107,7 @@ bool shot_rectangle(const json_t *array, uint32_t out_rectangle[4])
 	return json_array_size(array) == 4;
 }
 
-/* What the picture shows: of a VMM that can't cut, the whole screen. */
-static bool read_region(const json_t *reply, const struct shot_wish *wish, struct shot *shot)
-{
-	const json_t *region = json_object_get(reply, "region");
-
-	if (region)
-		return shot_rectangle(region, shot->region);
-	shot->region[2] = shot->width;
-	shot->region[3] = shot->height;
-	return !wish->width && !wish->max_width && !wish->max_pixels;
-}
-
-static bool read_reply(const json_t *reply, const struct shot_wish *wish, struct shot *shot)
+static bool read_reply(const json_t *reply, struct shot *shot)
 {
 	const char *hash = client_string(reply, "hash");
 
@@ -128,10 +116,9 @@ static bool read_reply(const json_t *reply, const struct shot_wish *wish, struct
 	shot->read_us = (uint64_t)client_integer(reply, "read_us", 0, 1ll << 40, 0);
 	shot->encode_us = (uint64_t)client_integer(reply, "encode_us", 0, 1ll << 40, 0);
 	if (shot->width == 0 || shot->height == 0 || !hash_ok(hash) ||
-	    !read_region(reply, wish, shot))
+	    !shot_frame(reply, shot->frame) ||
+	    !shot_rectangle(json_object_get(reply, "region"), shot->region))
 		return false;
-	if (!shot_frame(reply, shot->frame))
-		shot->frame[0] = '\0';
 	memcpy(shot->hash, hash, sizeof(shot->hash));
 	return true;
 }
@@ -146,7 +133,7 @@ int shot_take(struct client *client, const struct shot_wish *wish, struct shot *
 
 	if (client_call(client, shot_request(wish), NULL, 0, SHOT_TIMEOUT_MS, &reply, failure) < 0)
 		return -1;
-	if (!read_reply(reply.object, wish, &shot))
+	if (!read_reply(reply.object, &shot))
 		return bad_shot(failure);
 	size = (size_t)client_integer(reply.object, "size", 1, (json_int_t)SHOT_SIZE_MAX, 0);
 	if (!wish->hash_only && shot_read(reply.fd, size, &shot.png, failure) < 0)
@@ -160,11 +147,11 @@ int shot_take(struct client *client, const struct shot_wish *wish, struct shot *
 
 bool shot_describe(const struct shot *shot, json_t *answer)
 {
-	json_t *more =
-		json_pack("{s:I,s:I,s:I,s:s,s:I,s:I,s:I}", "width", (json_int_t)shot->width,
-	                  "height", (json_int_t)shot->height, "size", (json_int_t)shot->png_size,
-	                  "hash", shot->hash, "read_us", (json_int_t)shot->read_us, "encode_us",
-	                  (json_int_t)shot->encode_us, "ms", (json_int_t)shot->taken_ms);
+	json_t *more = json_pack("{s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:I}", "width",
+	                         (json_int_t)shot->width, "height", (json_int_t)shot->height,
+	                         "size", (json_int_t)shot->png_size, "hash", shot->hash, "frame",
+	                         shot->frame, "read_us", (json_int_t)shot->read_us, "encode_us",
+	                         (json_int_t)shot->encode_us, "ms", (json_int_t)shot->taken_ms);
 
 	if (*shot->frame)
 		json_object_set_new(more, "frame", json_string(shot->frame));

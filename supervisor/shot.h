@@ -21,7 +21,7 @@ struct shot_wish {
 struct shot {
 	uint32_t width, height;     /* of the picture */
 	char hash[17];              /* of the pixels, 16 hexadecimal digits */
-	char frame[SHOT_FRAME_MAX]; /* the screen's name, for compare; "" without one */
+	char frame[SHOT_FRAME_MAX]; /* the screen's name, for compare */
 	uint32_t region[4];         /* x, y, width, height: what of the screen it shows */
 	uint64_t read_us, encode_us;
 	uint64_t taken_ms; /* the whole request, as seen from here */

@@ -27,6 +27,7 @@ import test_settle  # noqa: F401 pylint: disable=unused-import
 import test_record  # noqa: F401 pylint: disable=unused-import
 import test_guest  # noqa: F401 pylint: disable=unused-import
 import test_act  # noqa: F401 pylint: disable=unused-import
+import test_act_frames  # noqa: F401 pylint: disable=unused-import
 import test_disk  # noqa: F401 pylint: disable=unused-import
 import test_vsock  # noqa: F401 pylint: disable=unused-import
 import test_streams  # noqa: F401 pylint: disable=unused-import

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Both vocabularies of `cloche act`, checked by what the page saw."""
-import base64
 import json
-import os
 
-import programs
 from programs import cloche
-from harness import PATIENCE, check, contains, equal, test
-from png import Image
+from harness import EVENT_LIMIT, PATIENCE, check, contains, equal, test, wait_until
 
 # As in act.html.
 FIELD, BUTTON, RED, FLIPS, LATER = (130, 40), (370, 40), (120, 130), (360, 130), (550, 130)
 DRAG, DROP = (70, 230), (360, 250)
 EMPTY = (600, 400)
-COLOURS = {"red": (0xff, 0, 0), "green": (0, 0xff, 0), "white": (0xff, 0xff, 0xff), "blue": (0, 0, 0xff)}
-
 
 class Page:
     """The page, opened anew in a guest."""
@@ -49,6 +43,11 @@ class Page:
     def saw(self, kind, **members):
         """What the page has seen since the last action was begun."""
         return self.web.wait(kind, self.mark, **members)
+
+    def saw_where(self, condition, what):
+        """An event since the last action was begun, of which condition is true."""
+        wait_until(lambda: any(condition(event) for event in self.web.events[self.mark:]), what,
+                   EVENT_LIMIT)
 
     def saw_none(self, kind, **members):
         """To be asked when something that came after it has been seen."""
@@ -106,10 +105,6 @@ def act_pointer(guest):
 @test(guest="main")
 def act_drags(guest):
     page = Page(guest)
-    page.act("left_click_drag", start_coordinate=page.at(DRAG), coordinate=page.at(DROP))
-    page.saw("mousedown", target="drag", **where(DRAG))
-    page.saw("dragstart", target="drag")
-    page.saw("drop", target="drop", text="dragged")
     page.act("left_click_drag", start_coordinate=page.at((22, 332)), coordinate=page.at((400, 332)))
     page.saw("selection", text="one two three")
     page.act("mouse_move", coordinate=page.at(EMPTY))
@@ -117,16 +112,24 @@ def act_drags(guest):
     page.saw("mousedown", shift=True, **where(EMPTY))
     page.saw("mousemove", buttons=1, shift=True, **where(RED))
     page.saw("mouseup", target="red", shift=True, **where(RED))
+    page.act("left_click_drag", start_coordinate=page.at(DRAG), coordinate=page.at(DROP))
+    page.saw("mousedown", target="drag", **where(DRAG))
+    page.saw("dragstart", target="drag")
+    page.saw("drop", target="drop", text="dragged")
+
+
+def is_turned(event, across, down):
+    return (event["kind"] == "wheel" and event["x"] == EMPTY[0] and event["dx"] * across >= 0 and
+            event["dy"] * down >= 0 and (event["dx"] != 0) == (across != 0) and
+            (event["dy"] != 0) == (down != 0))
 
 
 @test(guest="main")
 def act_scrolls(guest):
     page = Page(guest)
-    for direction, sign in (("down", (0, 1)), ("right", (1, 0)), ("up", (0, -1)), ("left", (-1, 0))):
+    for direction, across, down in (("down", 0, 1), ("right", 1, 0), ("up", 0, -1), ("left", -1, 0)):
         page.act("scroll", coordinate=page.at(EMPTY), scroll_direction=direction, scroll_amount=3)
-        event = page.saw("wheel", **where(EMPTY))
-        equal(((event["dx"] > 0) - (event["dx"] < 0), (event["dy"] > 0) - (event["dy"] < 0)), sign,
-              f"what the wheel does {direction}")
+        page.saw_where(lambda e, a=across, d=down: is_turned(e, a, d), f"the wheel {direction}")
     page.act("scroll", scroll_direction="down", scroll_amount=1, text="ctrl")
     page.saw("wheel", ctrl=True, **where(EMPTY))
 
@@ -166,20 +169,20 @@ def act_openai_mouse(guest):
     page.saw("click", target="button", clicks=2)
     page.openai("move", keys=["ALT"], **page.xy(RED))
     page.saw("mousemove", target="red", alt=True, **where(RED))
-    path = [page.xy(EMPTY), page.xy((500, 350)), page.xy((400, 400)), page.xy(RED)]
-    page.openai("drag", path=path)
+    page.openai("drag", path=[page.xy(place) for place in (EMPTY, (500, 350), (400, 400), RED)])
     page.saw("mousedown", **where(EMPTY))
-    for place in ((500, 350), (400, 400), RED):
-        page.saw("mousemove", buttons=1, **where(place))
+    for x, y in ((500, 350), (400, 400), RED):
+        page.saw_where(lambda e, place=[x, y]: e["kind"] == "path" and place in e["points"],
+                       f"the drag at {x},{y}")
     page.saw("mouseup", target="red", **where(RED))
     page.openai("drag", path=[page.xy(DRAG), page.xy(DROP)])
     page.saw("drop", text="dragged")
     page.openai("scroll", scroll_x=0, scroll_y=360, **page.xy(EMPTY))
-    first = page.saw("wheel", **where(EMPTY))
-    check(first["dy"] > 0 and first["dx"] == 0, f"the wheel {first}")
-    print(f"# a click of the wheel is {first['dy']} pixels", flush=True)
-    page.openai("scroll", scroll_x=-120, scroll_y=0, keys=["SHIFT"], **page.xy(EMPTY))
-    page.saw("wheel", shift=True)
+    page.saw_where(lambda e: is_turned(e, 0, 1), "the wheel downwards")
+    page.openai("scroll", scroll_x=-120, scroll_y=0, keys=["ALT"], **page.xy(EMPTY))
+    page.saw_where(lambda e: is_turned(e, -1, 0) and e["alt"], "the wheel to the left")
+    print(f"# the wheel's clicks: {[(e['dx'], e['dy']) for e in page.web.events if e['kind'] == 'wheel']}",
+          flush=True)
 
 
 @test(guest="main")
@@ -204,14 +207,6 @@ def act_openai_keys(guest):
     check(answer["ms"] >= 2000, f"the answer {answer}")
     answer = page.openai("screenshot")
     equal((answer["width"], answer["height"]), (1280, 800), "the picture's size")
-
-
-def image_of(answer, name):
-    file = os.path.join(programs.RUNTIME, name)
-    with open(file, "wb") as out:
-        out.write(base64.b64decode(answer["png_base64"]))
-    with open(file, "rb") as data:
-        return Image(data.read())
 
 
 @test(guest="main")

@@ -24,7 +24,8 @@ static const struct action_view whole = { 1280, 800, { 0, 0 }, 1280, 800 };
 #define CLICK(button) PRESS(button) "," RELEASE(button)
 #define HOLD(key) "{\"key\":\"" key "\",\"down\":true}"
 #define LET_GO(key) "{\"key\":\"" key "\",\"down\":false}"
-#define REST "{\"sleep_ms\":50}"
+#define STEP "{\"sleep_ms\":20}"
+#define REST "{\"sleep_ms\":100}"
 
 /* clang-format off */
 static const struct {
@@ -44,12 +45,12 @@ static const struct {
 	  LET_GO("shift") "," LET_GO("ctrl") "]" },
 	{ "{'action':'left_click','text':'cmd'}", "[" HOLD("super") "," CLICK(1) "," LET_GO("super") "]" },
 	{ "{'action':'left_click_drag','start_coordinate':[10,20],'coordinate':[31,40]}",
-	  "[{\"move\":[10,20]}," PRESS(1) "," REST ",{\"move\":[20,30]},{\"move\":[31,40]}," REST ","
+	  "[{\"move\":[10,20]}," PRESS(1) "," REST "," STEP ",{\"move\":[20,30]}," STEP ",{\"move\":[31,40]}," REST ","
 	  RELEASE(1) "]" },
 	{ "{'action':'left_click_drag','coordinate':[30,40]}",
-	  "[" PRESS(1) "," REST ",{\"move\":[30,40]}," REST "," RELEASE(1) "]" },
+	  "[" PRESS(1) "," REST "," STEP ",{\"move\":[30,40]}," REST "," RELEASE(1) "]" },
 	{ "{'coordinate':[3,4],'text':'alt','start_coordinate':[1,2],'action':'left_click_drag'}",
-	  "[" HOLD("alt") ",{\"move\":[1,2]}," PRESS(1) "," REST ",{\"move\":[2,3]},{\"move\":[3,4]},"
+	  "[" HOLD("alt") ",{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[2,3]}," STEP ",{\"move\":[3,4]},"
 	  REST "," RELEASE(1) "," LET_GO("alt") "]" },
 	{ "{'action':'left_mouse_down'}", "[" PRESS(1) "]" },
 	{ "{'action':'left_mouse_up'}", "[" RELEASE(1) "]" },
@@ -89,10 +90,10 @@ static const struct {
 	{ "{'type':'double_click','x':3,'y':4,'keys':['ALT']}",
 	  "[" HOLD("alt") ",{\"move\":[3,4]}," CLICK(1) "," CLICK(1) "," LET_GO("alt") "]" },
 	{ "{'type':'drag','path':[{'x':1,'y':2},{'x':5,'y':6}]}",
-	  "[{\"move\":[1,2]}," PRESS(1) "," REST ",{\"move\":[3,4]},{\"move\":[5,6]}," REST ","
+	  "[{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[3,4]}," STEP ",{\"move\":[5,6]}," REST ","
 	  RELEASE(1) "]" },
 	{ "{'type':'drag','path':[{'x':1,'y':2},{'x':9,'y':9},{'x':5,'y':6}],'keys':['META']}",
-	  "[" HOLD("meta") ",{\"move\":[1,2]}," PRESS(1) "," REST ",{\"move\":[9,9]},{\"move\":[5,6]},"
+	  "[" HOLD("meta") ",{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[9,9]}," STEP ",{\"move\":[5,6]},"
 	  REST "," RELEASE(1) "," LET_GO("meta") "]" },
 	{ "{'type':'move','x':3,'y':4}", "[{\"move\":[3,4]}]" },
 	{ "{'type':'move','x':3,'y':4,'keys':['shift']}",
@@ -188,7 +189,7 @@ static void test_others(void **state)
 
 		assert_int_equal(action.effect, cases[i].effect);
 		assert_int_equal(action.duration_ms, cases[i].duration_ms);
-		assert_true(action.has_region == (action.name[0] == 'z'));
+		assert_true((action.region[2] > 0) == (action.name[0] == 'z'));
 		if (action.effect == ACTION_NAVIGATE)
 			assert_string_equal(action.url, "https://example.com/");
 		action_finish(&action);
@@ -216,6 +217,59 @@ static void test_every_name_is_tested(void **state)
 				fail_msg("%s has no test", begin);
 		}
 	}
+}
+
+static bool has_string(const json_t *array, const char *text)
+{
+	size_t index;
+	json_t *item;
+
+	json_array_foreach(array, index, item)
+	{
+		if (strcmp(json_string_value(item), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The schema names every argument of every action, and no other, and those that must be there. */
+static void check_schema(const json_t *schema, const char *member, const struct action_spec *spec)
+{
+	const json_t *properties = json_object_get(schema, "properties");
+	const json_t *required = json_object_get(schema, "required");
+	size_t count = 1, must = 1;
+
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(properties, member), "const")),
+		spec->name);
+	assert_true(has_string(required, member));
+	assert_true(json_is_false(json_object_get(schema, "additionalProperties")));
+	for (size_t i = 0; i < ACTION_ARGUMENTS_MAX && spec->arguments[i].name; i++, count++) {
+		assert_non_null(json_object_get(properties, spec->arguments[i].name));
+		assert_int_equal(has_string(required, spec->arguments[i].name),
+		                 !spec->arguments[i].optional);
+		must += !spec->arguments[i].optional;
+	}
+	for (const struct argument_spec *a = action_common_arguments; a->name; a++, count++)
+		assert_non_null(json_object_get(properties, a->name));
+	assert_int_equal(json_object_size(properties), count);
+	assert_int_equal(json_array_size(required), must);
+}
+
+static void test_schema(void **state)
+{
+	json_t *schema = action_schema();
+	const json_t *actions = json_object_get(
+		json_object_get(json_object_get(schema, "$defs"), "action"), "oneOf");
+	size_t index = 0;
+
+	(void)state;
+	for (const struct action_vocabulary *v = action_vocabularies; v->member; v++) {
+		for (size_t i = 0; i < v->count; i++)
+			check_schema(json_array_get(actions, index++), v->member, &v->specs[i]);
+	}
+	assert_int_equal(json_array_size(actions), index);
+	json_decref(schema);
 }
 
 static void test_longest(void **state)
@@ -288,25 +342,26 @@ static void test_region(void **state)
 	static const struct {
 		const char *action;
 		const struct action_view *view;
-		struct action_point begin, end;
+		uint32_t placed[4];
 	} cases[] = {
-		{ "{'action':'zoom','region':[0,0,1280,800]}", &whole, { 0, 0 }, { 1280, 800 } },
-		{ "{'action':'zoom','region':[10,20,11,21]}", &whole, { 10, 20 }, { 11, 21 } },
-		{ "{'action':'zoom','region':[0,0,640,400]}", &half, { 0, 0 }, { 1280, 800 } },
-		{ "{'action':'zoom','region':[5,6,7,8]}", &half, { 10, 12 }, { 14, 16 } },
-		{ "{'action':'zoom','region':[0,0,640,400]}", &odd, { 0, 0 }, { 1279, 799 } },
-		{ "{'action':'zoom','region':[1,1,2,2]}", &part, { 300, 400 }, { 301, 401 } },
+		{ "{'action':'zoom','region':[0,0,1280,800]}", &whole, { 0, 0, 1280, 800 } },
+		{ "{'action':'zoom','region':[10,20,11,21]}", &whole, { 10, 20, 1, 1 } },
+		{ "{'action':'zoom','region':[0,0,640,400]}", &half, { 0, 0, 1280, 800 } },
+		{ "{'action':'zoom','region':[5,6,7,8]}", &half, { 10, 12, 4, 4 } },
+		{ "{'action':'zoom','region':[0,0,640,400]}", &odd, { 0, 0, 1279, 799 } },
+		{ "{'action':'zoom','region':[1,1,2,2]}", &part, { 300, 400, 1, 1 } },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct action action = parse(cases[i].action);
 		struct failure failure = { 0 };
-		struct action_point region[2];
+		uint32_t placed[4];
 
-		assert_int_equal(action_place_region(&action, cases[i].view, region, &failure), 0);
-		assert_memory_equal(&region[0], &cases[i].begin, sizeof(region[0]));
-		assert_memory_equal(&region[1], &cases[i].end, sizeof(region[1]));
+		assert_int_equal(action_place_rectangle(&action, "region", action.region,
+		                                        cases[i].view, placed, &failure),
+		                 0);
+		assert_memory_equal(placed, cases[i].placed, sizeof(placed));
 		action_finish(&action);
 	}
 }
@@ -336,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_points_of_pictures),
 		cmocka_unit_test(test_region),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_schema),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

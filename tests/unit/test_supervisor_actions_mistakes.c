@@ -303,12 +303,15 @@ static void check_outside(const char *text, struct action_view view, const char 
 {
 	struct action_list list = { 0 };
 	struct failure failure = { 0 };
-	struct action_point region[2];
+	uint32_t region[4];
 	json_t *steps;
 
 	assert_int_equal(action_list_parse(text, strlen(text), &list, &failure), 0);
-	if (list.items[0].has_region)
-		assert_int_equal(action_place_region(&list.items[0], &view, region, &failure), -1);
+	if (list.items[0].region[2] > 0)
+		assert_int_equal(action_place_rectangle(&list.items[0], "region",
+		                                        list.items[0].region, &view, region,
+		                                        &failure),
+		                 -1);
 	else
 		assert_int_equal(action_make_steps(&list.items[0], &view, &steps, &failure), -1);
 	assert_int_equal(failure.status, STATUS_USAGE);

@@ -431,8 +431,10 @@ static void test_client_dead(void **state)
 
 /* --- screenshots --- */
 
+#define SHOT_HASH "\"hash\":\"0123456789abcdef\""
+#define SHOT_NAMES "\"frame\":\"0badcafe-1\",\"region\":[0,0,2,1]"
 #define SHOT_REPLY(size)                                                                           \
-	"{\"ok\":true,\"width\":2,\"height\":1,\"hash\":\"0123456789abcdef\",\"size\":" size "}"
+	"{\"ok\":true,\"width\":2,\"height\":1," SHOT_HASH "," SHOT_NAMES ",\"size\":" size "}"
 
 static void test_shots(void **state)
 {
@@ -446,10 +448,19 @@ static void test_shots(void **state)
 		{ SHOT_REPLY("-1"), true, false },
 		{ SHOT_REPLY("99999999999"), true, false },
 		{ SHOT_REPLY("4"), false, false },
-		{ "{\"ok\":true,\"width\":2,\"height\":0,\"hash\":\"0123456789abcdef\",\"size\":4}",
+		{ "{\"ok\":true,\"width\":2,\"height\":0," SHOT_HASH "," SHOT_NAMES ",\"size\":4}",
 		  true, false },
-		{ "{\"ok\":true,\"width\":2,\"height\":1,\"hash\":\"0123456789abcde\\u001b\","
-		  "\"size\":4}",
+		{ "{\"ok\":true,\"width\":2,\"height\":1,\"hash\":"
+		  "\"0123456789abcde\\u001b\"," SHOT_NAMES ",\"size\":4}",
+		  true, false },
+		{ "{\"ok\":true,\"width\":2,\"height\":1," SHOT_HASH
+		  ",\"region\":[0,0,2,1],\"size\":4}",
+		  true, false },
+		{ "{\"ok\":true,\"width\":2,\"height\":1," SHOT_HASH
+		  ",\"frame\":\"\\u001b[31m\",\"region\":[0,0,2,1],\"size\":4}",
+		  true, false },
+		{ "{\"ok\":true,\"width\":2,\"height\":1," SHOT_HASH
+		  ",\"frame\":\"0badcafe-1\",\"region\":[0,0,2,0],\"size\":4}",
 		  true, false },
 		{ "{\"ok\":true}", true, false },
 	};
