@@ -67,7 +67,7 @@ struct viewers {
 	atomic_bool size_gone; /* the screen has got another size */
 	int event_fd;          /* owned eventfd: input, or someone has left */
 	struct loop_watch event_watch;
-	struct log_limit complaints;
+	struct log_limit complaints, arrivals;
 };
 
 static void notify(struct viewers *viewers)
@@ -256,6 +256,15 @@ static unsigned count(const struct viewers *viewers)
 	return found;
 }
 
+/* They may come and go as often as they like: the log has some of it. */
+static void note(struct viewers *viewers, uint64_t number, const char *what, const char *why)
+{
+	uint32_t suppressed;
+
+	if (log_limit_pass(&viewers->arrivals, clock_now_ns(), &suppressed))
+		log_info("viewers: viewer %llu %s%s", (unsigned long long)number, what, why);
+}
+
 static void close_source(struct viewers *viewers)
 {
 	scan_remove(viewers->vm->scan, &viewers->watch);
@@ -270,9 +279,8 @@ static void remove_viewer(struct viewer *viewer)
 
 	if (is_holder(viewer))
 		change_holder(viewers, 0);
-	log_info("viewers: viewer %llu has left%s%s", (unsigned long long)viewer->number,
-	         atomic_load(&viewer->has_ended) ? ": " : "",
-	         atomic_load(&viewer->has_ended) ? vnc_viewer_reason(viewer->vnc) : "");
+	note(viewers, viewer->number, "has left: ",
+	     atomic_load(&viewer->has_ended) ? vnc_viewer_reason(viewer->vnc) : "the session ends");
 	take_back_number(viewers, vnc_viewer_destroy(viewer->vnc));
 	*viewer = (struct viewer){ .viewers = viewers };
 	/* One that the library has closed is the lowest that is free, unless somebody was quicker. */
@@ -360,7 +368,7 @@ int viewers_add(struct viewers *viewers, int fd, bool may_control, uint64_t *out
 	ret = start_viewer(viewers, viewer, fd, err);
 	if (ret)
 		return ret;
-	log_info("viewers: viewer %llu is there", (unsigned long long)viewer->number);
+	note(viewers, viewer->number, "is there", "");
 	*out_number = viewer->number;
 	return 0;
 }
@@ -480,7 +488,7 @@ int viewers_create(struct vm *vm, const char *path, struct viewers **out_viewers
 		return error_set(err, -ENOMEM, "no memory for viewers");
 	viewers->vm = vm;
 	viewers->listener = (struct listener)LISTENER_INIT;
-	viewers->complaints = (struct log_limit)LOG_LIMIT_INIT;
+	viewers->complaints = viewers->arrivals = (struct log_limit)LOG_LIMIT_INIT;
 	viewer_input_init(&viewers->input);
 	for (unsigned i = 0; i < VIEWERS_MAX; i++)
 		viewers->list[i].viewers = viewers;

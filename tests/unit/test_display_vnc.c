@@ -206,6 +206,7 @@ static void join(struct person *person)
 
 	init_seen(&person->seen);
 	rfbClient *client = rfbGetClient(8, 3, 4);
+	free(client->serverHost);
 	client->serverHost = strdup(bed.path);
 	client->GotFrameBufferUpdate = on_update;
 	client->appData.useRemoteCursor = FALSE;
