@@ -115,9 +115,9 @@ static void test_flipped_bytes(void **state)
 	for (size_t i = 0; i < whole_size; i++) {
 		struct error err = { 0 };
 
-		whole[i] ^= 1u << i % 8;
+		whole[i] ^= (uint8_t)(1u << i % 8);
 		write_file(whole, whole_size);
-		whole[i] ^= 1u << i % 8;
+		whole[i] ^= (uint8_t)(1u << i % 8);
 		int ret = read_all(&err, NULL);
 		if (ret == 0)
 			fail_msg("byte %zu can be anything", i);

@@ -88,15 +88,13 @@ static void test_writer(void **state)
 	}
 	uint8_t *golden = read_whole(GOLDEN, &golden_size);
 	/* Other versions of LZ4 may find shorter blocks for the same bytes; what they say stays right. */
-	if (LZ4_versionNumber() != 10904) {
+	if (LZ4_versionNumber() == 10904) {
+		assert_int_equal(size, golden_size);
+		assert_memory_equal(written, golden, size);
+	} else {
 		print_message("this LZ4 (%s) may encode otherwise than 1.9.4\n",
 		              LZ4_versionString());
-		free(written);
-		free(golden);
-		skip();
 	}
-	assert_int_equal(size, golden_size);
-	assert_memory_equal(written, golden, size);
 	free(written);
 	free(golden);
 }

@@ -297,7 +297,7 @@ static uint64_t watch_it(bool freeze, bool once)
 {
 	struct watch_options options = { .name = "mark", .freeze = freeze, .once = once };
 	struct failure failure = { 0 };
-	uint64_t seen;
+	uint64_t seen = 0;
 
 	if (watch_load(guest.path, &options.template, &failure) ||
 	    watch_run(&inv, &guest.client, &options, -1, &seen, &failure))

@@ -26,6 +26,14 @@ static void expect_code(struct bed *bed, unsigned i, const char *code)
 	json_decref(reply);
 }
 
+static void agent_answers(void)
+{
+	json_t *reply = wire_reply_ok(1);
+
+	machine.agent_done(machine.done_arg, reply, NULL, 0);
+	json_decref(reply);
+}
+
 static void test_frames(void **state)
 {
 	static const struct {
@@ -86,7 +94,7 @@ static void test_action_events(void **state)
 	json_decref(with);
 	/* Who hasn't subscribed hears nothing, nor does anybody of what only looks, or isn't done. */
 	expect_nothing(bed, 2);
-	machine.agent_done(machine.done_arg, wire_reply_ok(1), NULL, 0);
+	agent_answers();
 	rounds(bed, 2);
 	expect_code(bed, 2, "");
 	bed->vm.paused = true;
@@ -177,7 +185,7 @@ static void test_deaf_subscriber(void **state)
 		json_t *event;
 
 		say(bed, 2, request);
-		machine.agent_done(machine.done_arg, wire_reply_ok(1), NULL, 0);
+		agent_answers();
 		rounds(bed, 1);
 		while ((event = heard(bed, 1))) {
 			count++;
