@@ -108,7 +108,7 @@ static void shuffle(struct find_template *template)
 
 	if (getrandom(&state, sizeof(state), 0) != (ssize_t)sizeof(state) || state == 0)
 		state = 88172645463325252ull;
-	for (size_t i = template->count - 1; i > 0; i--) {
+	for (size_t i = template->count; i-- > 1;) {
 		state ^= state << 13;
 		state ^= state >> 7;
 		state ^= state << 17;

@@ -46,8 +46,8 @@ int output_write(int fd, const void *data, size_t size, const char *what, struct
  */
 int output_text(const char *data, size_t size, struct failure *failure);
 
-/* @data as base64, owned by the caller; NULL without memory. */
-char *output_base64(const void *data, size_t size);
+/* @bytes as base64, owned by the caller; NULL without memory. */
+char *output_base64(const void *bytes, size_t size);
 
 /*
  * Adds @data to @object as the string @key when it is text (UTF-8 without NUL), otherwise as

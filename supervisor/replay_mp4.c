@@ -24,8 +24,6 @@
 #include "supervisor/interrupt.h"
 #include "supervisor/output.h"
 
-extern char **environ;
-
 struct film {
 	const struct invocation *inv; /* borrowed */
 	struct recording *recording;  /* borrowed */

@@ -38,12 +38,12 @@ static void test_viewer(void **state)
 	assert_int_equal(write(ends[1], "v", 1), 1);
 	say_with_fd(bed, "{\"id\":1,\"verb\":\"viewer\",\"control\":true}", ends[0]);
 	assert_int_equal(number_heard(bed, "viewer"), 1);
-	assert_int_equal(viewers.byte, 'v');
-	assert_true(viewers.may_control);
+	assert_int_equal(lookers.byte, 'v');
+	assert_true(lookers.may_control);
 	assert_int_equal(write(ends[1], "w", 1), 1);
 	say_with_fd(bed, "{\"id\":2,\"verb\":\"viewer\"}", ends[0]);
 	assert_int_equal(number_heard(bed, "viewer"), 2);
-	assert_false(viewers.may_control);
+	assert_false(lookers.may_control);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -73,7 +73,7 @@ static void test_viewers_that_are_none(void **state)
 	json_decref(reply);
 	close(ends[0]);
 	close(ends[1]);
-	assert_int_equal(viewers.last, 0);
+	assert_int_equal(lookers.last, 0);
 }
 
 static void test_viewers_that_are_refused(void **state)
@@ -92,7 +92,7 @@ static void test_viewers_that_are_refused(void **state)
 	join(bed, 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		viewers.error = rows[i].error;
+		lookers.error = rows[i].error;
 		say_with_fd(bed, "{\"id\":1,\"verb\":\"viewer\"}", ends[0]);
 		json_t *reply = heard(bed, 0);
 		expect_error(reply, rows[i].code, rows[i].code, "refused");
@@ -109,7 +109,7 @@ static void test_control(void **state)
 	struct bed *bed = *state;
 
 	join(bed, 0);
-	viewers.last = 5;
+	lookers.last = 5;
 	say(bed, 0, "{\"id\":1,\"verb\":\"control\",\"op\":\"state\"}");
 	assert_int_equal(number_heard(bed, "holder"), 0);
 	say(bed, 0, "{\"id\":2,\"verb\":\"control\",\"op\":\"take\"}");
@@ -124,7 +124,7 @@ static void test_control(void **state)
 	        "'viewer'");
 	refused(bed, "{\"id\":5,\"verb\":\"control\",\"op\":\"take\",\"viewer\":\"3\"}",
 	        "bad_request", "'viewer'");
-	assert_int_equal(viewers.holder, 0);
+	assert_int_equal(lookers.holder, 0);
 }
 
 static void finish_agent(struct bed *bed)
@@ -154,7 +154,7 @@ static void test_agents_meanwhile(void **state)
 	struct bed *bed = *state;
 
 	join(bed, 0);
-	viewers.holder = 2;
+	lookers.holder = 2;
 	for (size_t i = 0; i < ARRAY_SIZE(acts); i++)
 		refused(bed, acts[i], "control_taken", "a person has control");
 	for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
@@ -163,7 +163,7 @@ static void test_agents_meanwhile(void **state)
 		finish_agent(bed);
 		assert_row(looks[i], number_heard(bed, "seen") == 1);
 	}
-	viewers.holder = 0;
+	lookers.holder = 0;
 	say(bed, 0, acts[0]);
 	finish_agent(bed);
 	assert_int_equal(number_heard(bed, "seen"), 1);

@@ -194,48 +194,48 @@ struct viewers {
 	char byte; /* that the socket which came along had */
 };
 
-static struct viewers viewers;
+static struct viewers lookers;
 
-int viewers_add(struct viewers *them, int fd, bool may_control, uint64_t *out_number,
+int viewers_add(struct viewers *viewers, int fd, bool may_control, uint64_t *out_number,
                 struct error *err)
 {
-	if (them->error) {
+	if (viewers->error) {
 		close(fd);
-		return error_set(err, them->error, "refused");
+		return error_set(err, viewers->error, "refused");
 	}
-	assert_int_equal(read(fd, &them->byte, 1), 1);
+	assert_int_equal(read(fd, &viewers->byte, 1), 1);
 	close(fd);
-	them->may_control = may_control;
-	*out_number = ++them->last;
+	viewers->may_control = may_control;
+	*out_number = ++viewers->last;
 	return 0;
 }
 
-int viewers_take(struct viewers *them, uint64_t number, uint64_t *out_number, struct error *err)
+int viewers_take(struct viewers *viewers, uint64_t number, uint64_t *out_number, struct error *err)
 {
-	if (them->error)
-		return error_set(err, them->error, "refused");
-	*out_number = them->holder = number ? number : them->last;
+	if (viewers->error)
+		return error_set(err, viewers->error, "refused");
+	*out_number = viewers->holder = number ? number : viewers->last;
 	return 0;
 }
 
-void viewers_release(struct viewers *them)
+void viewers_release(struct viewers *viewers)
 {
-	them->holder = 0;
+	viewers->holder = 0;
 }
 
-bool viewers_are_in_control(const struct viewers *them)
+bool viewers_are_in_control(const struct viewers *viewers)
 {
-	return them->holder != 0;
+	return viewers->holder != 0;
 }
 
-json_t *viewers_describe(const struct viewers *them)
+json_t *viewers_describe(const struct viewers *viewers)
 {
-	return json_pack("{s:[],s:I}", "viewers", "holder", (json_int_t)them->holder);
+	return json_pack("{s:[],s:I}", "viewers", "holder", (json_int_t)viewers->holder);
 }
 
-void viewers_point(struct viewers *them, json_int_t x, json_int_t y)
+void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y)
 {
-	(void)them;
+	(void)viewers;
 	(void)x;
 	(void)y;
 }
@@ -313,8 +313,8 @@ static inline int setup(void **state)
 		                          .cpus = 2,
 		                          .memory = (uint64_t)MEMORY_MIB << 20 };
 	bed->vm.config = &bed->config;
-	viewers = (struct viewers){ 0 };
-	bed->vm.viewers = &viewers;
+	lookers = (struct viewers){ 0 };
+	bed->vm.viewers = &lookers;
 	atomic_store(&bed->vm.stages[STAGE_STARTED], 1);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		bed->clients[i] = (struct wire_conn){ .fd = -1 };
