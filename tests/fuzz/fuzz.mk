@@ -15,6 +15,9 @@ FUZZ_RINGS := tests/fuzz/rings.c vmm/virtio/queue.c $(FUZZ_RAM)
 FUZZ_KVM := tests/unit/vmm_fake_kvm.c tests/fuzz/clock.c vmm/irq.c
 FUZZ_DRIVER := tests/fuzz/driver.c vmm/virtio/mmio.c vmm/virtio/pmem.c $(FUZZ_KVM) $(FUZZ_RINGS)
 
+fuzz_actions_SRC := $(SUPERVISOR_UNDER_TEST)
+fuzz_actions_LIBS := $(SUPERVISOR_TEST_LIBS)
+fuzz_actions_WRAP := regcomp
 fuzz_agent_SRC := vmm/agent.c vmm/agent_event.c $(FUZZ_KVM)
 fuzz_agent_WRAP := ioctl clock_gettime
 fuzz_balloon_SRC := vmm/virtio/balloon.c $(FUZZ_DRIVER)

@@ -888,8 +888,35 @@ def frames_seeds():
     seed("frames", "unfit", u8(0, 7), whole)
 
 
+# --- fuzz_actions.c ---------------------------------------------------------------------------
+
+def actions_seeds():
+    def actions(name, text, width=1280, height=800):
+        seed("actions", name, u16(width - 64), u16(height - 64), text.encode())
+
+    actions("click", '{"action":"left_click","coordinate":[640,400],"text":"ctrl+shift"}')
+    actions("drag", '{"action":"left_click_drag","start_coordinate":[1,2],"coordinate":[1279,799]}')
+    actions("scroll", '{"action":"scroll","coordinate":[3,4],"scroll_direction":"up","scroll_amount":9}')
+    actions("keys", '[{"action":"key","text":"ctrl+a Delete","repeat":3},'
+                    '{"action":"hold_key","text":"shift a","duration":61.5},{"action":"type","text":"\u00e9"}]')
+    actions("zoom", '{"action":"zoom","region":[5,6,70,80],"max_width":9,"frame":"a-1@64x40/128x80+3+7"}', 640, 480)
+    actions("navigate", '{"action":"navigate","url":"http://a/"}')
+    actions("others", '[{"action":"screenshot","max_pixels":100},{"action":"cursor_position"},'
+                      '{"action":"left_mouse_down"},{"action":"left_mouse_up"},{"action":"wait","duration":1}]')
+    actions("openai-click", '{"type":"click","x":63,"y":63,"button":"wheel","keys":["CTRL","SHIFT"]}', 64, 64)
+    actions("openai-drag", '{"type":"drag","path":[{"x":1,"y":2},{"x":3,"y":4},{"x":5,"y":6}],"keys":["ALT"]}')
+    actions("openai-scroll", '{"type":"scroll","x":1,"y":2,"scroll_x":-12000,"scroll_y":12000}')
+    actions("openai-keys", '[{"type":"keypress","keys":["CTRL","A"]},{"type":"type","text":"x"},{"type":"wait"}]')
+    actions("openai-move", '[{"type":"move","x":9,"y":9},{"type":"double_click","x":9,"y":9},'
+                           '{"type":"screenshot"}]')
+    actions("expect", '{"type":"wait","frame":"0badcafe-12","if_unchanged":true,"expect":{"settled":true,'
+                      '"quiet_ms":9,"timeout_ms":99,"changed":[1,2,3,4],"unchanged":true,'
+                      '"url":{"matches":"^h.t$"},"title":"A title"}}')
+    actions("far", '{"type":"move","x":4095,"y":4095,"frame":"a-1@4096x4096/1x1+4095+4095"}', 4096, 4096)
+
+
 def main():
-    for make in (recording_seeds, frames_seeds,
+    for make in (actions_seeds, recording_seeds, frames_seeds,
                  queue_seeds, balloon_seeds, blk_seeds, rng_seeds, pmem_seeds, net_seeds, vsock_seeds,
                  wire_seeds, vnc_seeds, agent_seeds,
                  display_seeds, loader_seeds, snapshot_seeds, restore_seeds, state_seeds,
