@@ -221,7 +221,7 @@ def known_picture_is_found_and_freezes(guest):
     template, mask = scratch("template.png"), scratch("mask.png")
     write_png(template, *size, lambda x, y: (*image.pixel(at[0] + x, at[1] + y), 255))
     write_png(mask, *size, lambda x, y: (0, 0, 0, 255) if x < 10 else (255, 255, 255, 255))
-    guest.open("/nothing-of-that-kind")
+    guest.open("/plain/nothing")
     guest.settle()
     with Background("watch", guest.name, "--template", f"{template}:{mask}", "--name", "vault",
                     "--once", "--freeze") as watch, guest.control() as control:
