@@ -165,28 +165,12 @@ static int connect_ends(struct view_screen *screen)
 	return 0;
 }
 
-/* 0, or -1: close it. */
-static int established(struct view_screen *screen, struct lws *wsi)
-{
-	char rest[16];
-	int rc;
-
-	*screen = (struct view_screen){ .wsi = wsi, .fd = -1, .file = { 0 } };
-	/* Once more: the headers are still there, and nobody else knows whose it is. */
-	if (view_check_request(wsi, true, &screen->slot, rest, sizeof(rest)) != 0)
-		return -1;
-	view_screen_close(screen->slot->screen, VIEW_CLOSE_REPLACED, "opened elsewhere");
-	rc = connect_ends(screen);
-	if (rc < 0)
-		log_warn_limited(&screen->slot->view->refusals, "no room for a viewer: %s",
-		                 strerror(-rc));
-	return rc < 0 ? -1 : 0;
-}
-
 static void closed(struct view_screen *screen)
 {
 	struct view_slot *slot = screen->slot;
 
+	if (!screen->wsi) /* it never began */
+		return;
 	view_file_stop(&screen->file);
 	if (screen->fd >= 0)
 		shutdown(screen->fd, SHUT_RDWR);
@@ -200,6 +184,25 @@ static void closed(struct view_screen *screen)
 	slot->viewer = 0;
 	slot->holder = VIEW_HELD_BY_NOBODY;
 	view_hands_tell(slot->hands);
+}
+
+/* 0, or -1: close it. */
+static int established(struct view_screen *screen, struct lws *wsi)
+{
+	char rest[16];
+	int rc;
+
+	*screen = (struct view_screen){ .wsi = wsi, .fd = -1, .file = { 0 } };
+	/* Once more: the headers are still there, and nobody else knows whose it is. */
+	if (view_check_request(wsi, true, &screen->slot, rest, sizeof(rest)) != 0)
+		return -1;
+	view_screen_close(screen->slot->screen, VIEW_CLOSE_REPLACED, "opened elsewhere");
+	rc = connect_ends(screen);
+	if (rc == 0)
+		return 0;
+	log_warn_limited(&screen->slot->view->refusals, "no room for a viewer: %s", strerror(-rc));
+	closed(screen);
+	return -1;
 }
 
 int view_screen_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
