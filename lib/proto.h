@@ -137,8 +137,9 @@
  *           waited_ms, periodic [[x,y,width,height]…] (what went round among few pictures with a regular
  *           period, such as a caret, and was left out). By tiles of 64x32 pixels
  * compare   frame, against? (frame; default: the screen now), rect? | point? [x,y] (what is asked about;
- *           default: all), picture? bool (not with against) -> changed bool, rects
- *           [[x,y,width,height]…] (at most 256), frame (of what it was compared with), size? (of the
+ *           default: all), picture? bool (not with against), name? bool (false: the screen now gets none,
+ *           and no older one is forgotten for it) -> changed bool, rects
+ *           [[x,y,width,height]…] (at most 256), frame? (what it was compared with), size? (of the
  *           picture: a PNG of the screen now with what has changed marked, a sealed memfd that comes
  *           along). By tiles of 64x32 pixels: a tile that holds the point, or overlaps rect, counts
  *           whole. The VMM remembers the last 64 frames that it has named; others: "stale_frame"

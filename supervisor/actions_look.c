@@ -38,7 +38,9 @@ int action_look_compare(const struct actor *actor, const char *frame, const char
 {
 	json_t *request = json_pack("{s:s,s:s}", "verb", "compare", "frame", frame);
 
-	if (against)
+	if (against && !*against)
+		json_object_set_new(request, "name", json_false());
+	else if (against)
 		json_object_set_new(request, "against", json_string(against));
 	if (area)
 		json_object_set_new(request, "rect",

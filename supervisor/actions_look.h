@@ -15,7 +15,10 @@ const struct action_view *action_look_view(const struct actor *actor, const stru
 int action_look_name(const struct actor *actor, char out_frame[SHOT_FRAME_MAX],
                      struct failure *failure);
 
-/* Asks what differs between @frame and @against, NULL: the screen now; in @area, NULL: anywhere. */
+/*
+ * Asks what differs between @frame and @against, NULL: the screen now, to be named in the reply;
+ * "": the screen now, without a name. In @area, NULL: anywhere.
+ */
 int action_look_compare(const struct actor *actor, const char *frame, const char *against,
                         const uint32_t *area, struct wire_message *out_reply,
                         struct failure *failure);

@@ -60,8 +60,8 @@ static int look_at_area(struct waiting *w, const char *name, const struct expect
 		return failure_set(failure, STATUS_TIMEOUT, PROTO_ERR_NOT_READY,
 		                   "%s: expect: %s: there was no screen before it", w->action->name,
 		                   name);
-	if (action_look_compare(w->actor, w->before, NULL, place(w, area, buffer), &reply,
-	                        failure) < 0)
+	if (action_look_compare(w->actor, w->before, "", place(w, area, buffer), &reply, failure) <
+	    0)
 		return -1;
 	changed = json_is_true(json_object_get(reply.object, "changed"));
 	json_object_set_new(w->seen, name,

@@ -51,6 +51,7 @@ static void print_text(const struct action *action, const json_t *answer)
 	cleanup_free char *url = strdup(client_string(answer, "url"));
 	cleanup_free char *title = strdup(client_string(answer, "title"));
 	const json_t *coordinate = json_object_get(answer, "coordinate");
+	const json_t *expect = json_object_get(answer, "expect");
 	const char *file = client_string(answer, "file");
 
 	printf("%s", action->name);
@@ -64,8 +65,12 @@ static void print_text(const struct action *action, const json_t *answer)
 		       *title ? ")" : "");
 	}
 	if (*file)
-		printf(" %s", file);
-	printf("  %lld ms\n", json_integer_value(json_object_get(answer, "ms")));
+		printf(" %s  frame %s", file, client_string(answer, "frame"));
+	printf("  %lld ms", json_integer_value(json_object_get(answer, "ms")));
+	if (expect)
+		printf(", as expected after %lld of them",
+		       json_integer_value(json_object_get(expect, "waited_ms")));
+	putchar('\n');
 }
 
 /* To --out, else with --json into the answer, else to a file in the current folder. */

@@ -150,10 +150,12 @@ void control_verb_compare(struct client *client, json_int_t id, const struct wir
 	const json_t *object = message->object;
 	const json_t *against = json_object_get(object, "against");
 	const json_t *picture = json_object_get(object, "picture");
+	const json_t *name = json_object_get(object, "name");
 	struct comparison_wish wish = {
 		.frame = json_string_value(json_object_get(object, "frame")),
 		.against = json_string_value(against),
 		.picture = json_is_true(picture),
+		.unnamed = json_is_false(name),
 	};
 
 	if (!wish.frame || (against && !wish.against)) {
@@ -170,6 +172,10 @@ void control_verb_compare(struct client *client, json_int_t id, const struct wir
 		refuse_member(client, id,
 		              "'picture' must be a boolean; it is of the screen now: not with "
 		              "'against'");
+		return;
+	}
+	if (name && !json_is_boolean(name)) {
+		refuse_member(client, id, "'name' must be a boolean");
 		return;
 	}
 	struct pending *pending = control_pend(client, id);

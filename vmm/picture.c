@@ -31,7 +31,7 @@ struct picture {
 	struct screenshot_wish wish;
 	/* A comparison. */
 	struct rectangle area;
-	bool draws;
+	bool draws, unnamed;
 	struct grid old_grid;
 	uint64_t *old_hashes; /* owned */
 };
@@ -178,7 +178,7 @@ static int compare(struct picture *picture, const struct grid *grid, const uint6
 	return 0;
 }
 
-/* Wears @marked. */
+/* Wears @marked; @frame may be NULL. */
 static json_t *describe_comparison(const struct grid *grid, uint8_t *marked, const char *frame)
 {
 	struct rectangle areas[PICTURE_RECTANGLES_MAX];
@@ -187,7 +187,8 @@ static json_t *describe_comparison(const struct grid *grid, uint8_t *marked, con
 
 	json_object_set_new(reply, "changed", json_boolean(count > 0));
 	json_object_set_new(reply, "rects", picture_list(areas, count));
-	json_object_set_new(reply, "frame", json_string(frame));
+	if (frame)
+		json_object_set_new(reply, "frame", json_string(frame));
 	return reply;
 }
 
@@ -207,13 +208,14 @@ static int compare_now(struct picture *picture, const struct framebuffer *fb, st
 
 	tiles_scan(tiles, fb);
 	int ret = compare(picture, grid, tiles_hashes(tiles), &marked, err);
-	if (ret == 0 && frame_ids_give(picture->vm->frame_ids, grid, tiles_hashes(tiles), frame))
+	if (ret == 0 && !picture->unnamed &&
+	    frame_ids_give(picture->vm->frame_ids, grid, tiles_hashes(tiles), frame))
 		ret = error_set(err, -ENOMEM, "no memory for a frame's name");
 	if (ret == 0 && picture->draws)
 		ret = compare_picture(tiles, marked, &picture->fd, &size, err);
 	if (ret)
 		return ret;
-	picture->reply = describe_comparison(grid, marked, frame);
+	picture->reply = describe_comparison(grid, marked, picture->unnamed ? NULL : frame);
 	if (picture->draws)
 		json_object_set_new(picture->reply, "size", json_integer((json_int_t)size));
 	return 0;
@@ -265,6 +267,7 @@ void picture_compare(struct vm *vm, const struct comparison_wish *wish, picture_
 		return;
 	picture->area = wish->area;
 	picture->draws = wish->picture;
+	picture->unnamed = wish->unnamed;
 	picture->job.work = compare_work;
 	int ret = frame_ids_find(vm->frame_ids, wish->frame, &picture->old_grid,
 	                         &picture->old_hashes);

@@ -28,6 +28,7 @@ struct comparison_wish {
 	const char *against;   /* NULL: the screen now */
 	struct rectangle area; /* what is asked about; .width 0: all of the screen */
 	bool picture;          /* only of the screen now */
+	bool unnamed; /* the screen now gets no name: of what is asked often none is forgotten */
 };
 
 /* Says what has changed. Likewise. */

@@ -105,8 +105,8 @@ def act_pointer(guest):
 @test(guest="main")
 def act_drags(guest):
     page = Page(guest)
-    page.act("left_click_drag", start_coordinate=page.at((22, 332)), coordinate=page.at((400, 332)))
-    page.saw("selection", text="one two three")
+    page.act("left_click_drag", start_coordinate=page.at((22, 332)), coordinate=page.at((174, 332)))
+    page.saw_where(lambda e: e["kind"] == "selection" and e["text"].startswith("one two"), "the words' selection")
     page.act("mouse_move", coordinate=page.at(EMPTY))
     page.act("left_click_drag", coordinate=page.at(RED), text="shift")
     page.saw("mousedown", shift=True, **where(EMPTY))

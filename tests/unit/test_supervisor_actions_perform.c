@@ -360,8 +360,10 @@ static void test_screenshots(void **state)
 			   ",\"frame\":\"a-8\",\"waited_ms\":1,\"periodic\":[[0,0,64,32]]}"        \
 	}
 #define CHANGED(area)                                                                              \
-	COMPARED("{\"frame\":\"a-1\",\"rect\":" area "}", "true", "[[0,0,64,32]]", "a-3")
-#define UNCHANGED(area) COMPARED("{\"frame\":\"a-1\",\"rect\":" area "}", "false", "[]", "a-3")
+	COMPARED("{\"frame\":\"a-1\",\"name\":false,\"rect\":" area "}", "true", "[[0,0,64,32]]",  \
+	         "a-3")
+#define UNCHANGED(area)                                                                            \
+	COMPARED("{\"frame\":\"a-1\",\"name\":false,\"rect\":" area "}", "false", "[]", "a-3")
 #define AFTER COMPARED("{\"frame\":\"a-1\"}", "true", "[[0,0,64,32]]", "a-4")
 
 /* It is asked until it comes true, then once more when the screen has settled. */

@@ -31,6 +31,7 @@ static void test_requests_that_are_wrong(void **state)
 		{ "{\"id\":1,\"verb\":\"compare\"}", "'frame'" },
 		{ "{\"id\":1,\"verb\":\"compare\",\"frame\":7}", "'frame'" },
 		{ "{\"id\":1,\"verb\":\"compare\",\"frame\":\"a\",\"against\":7}", "'against'" },
+		{ "{\"id\":1,\"verb\":\"compare\",\"frame\":\"a\",\"name\":7}", "'name'" },
 		{ "{\"id\":1,\"verb\":\"compare\",\"frame\":\"a\",\"rect\":7}", "'rect'" },
 		{ "{\"id\":1,\"verb\":\"compare\",\"frame\":\"a\",\"point\":[1]}", "'point'" },
 		{ "{\"id\":1,\"verb\":\"compare\",\"frame\":\"a\",\"point\":[1,2],"
@@ -129,6 +130,7 @@ static void test_compare(void **state)
 	assert_string_equal(machine.frames[0], "one");
 	assert_null(machine.comparison.against);
 	assert_false(machine.comparison.picture);
+	assert_false(machine.comparison.unnamed);
 	expect_area(&machine.comparison.area, 0, 0, 0, 0);
 	machine.picture_done(machine.done_arg, wire_reply_ok(0), -1);
 	json_decref(granted(bed, 0));
@@ -140,9 +142,10 @@ static void test_compare(void **state)
 	machine.picture_done(machine.done_arg, wire_reply_ok(0), -1);
 	json_decref(granted(bed, 0));
 	say(bed, 0,
-	    "{\"id\":3,\"verb\":\"compare\",\"frame\":\"one\",\"picture\":true,"
+	    "{\"id\":3,\"verb\":\"compare\",\"frame\":\"one\",\"picture\":true,\"name\":false,"
 	    "\"rect\":[1,2,3,4]}");
 	assert_true(machine.comparison.picture);
+	assert_true(machine.comparison.unnamed);
 	expect_area(&machine.comparison.area, 1, 2, 3, 4);
 	machine.picture_done(machine.done_arg, wire_reply_ok(0), -1);
 	json_t *reply = granted(bed, 0);

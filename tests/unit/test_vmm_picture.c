@@ -234,6 +234,22 @@ static void test_compare(void **state)
 	expect_rects(compare(bed, &(struct comparison_wish){ .frame = second }), "192,0,64,32 ");
 }
 
+/* Asked again and again without a name, it makes no frame be forgotten. */
+static void test_compare_without_name(void **state)
+{
+	struct bed *bed = *state;
+	char frame[FRAME_ID_SIZE];
+
+	take_name(bed, frame);
+	for (unsigned i = 0; i < 2 * FRAME_IDS_KEPT; i++) {
+		paint(bed, 70, 40);
+		expect_rects(compare(bed,
+		                     &(struct comparison_wish){ .frame = frame, .unnamed = true }),
+		             i % 2 ? "" : "64,32,64,32 ");
+		assert_null(json_object_get(bed->reply, "frame"));
+	}
+}
+
 static void test_compare_with_picture(void **state)
 {
 	struct bed *bed = *state;
@@ -306,9 +322,13 @@ int main(void)
 {
 #define PICTURE_TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		PICTURE_TEST(test_screenshot),   PICTURE_TEST(test_frames),
-		PICTURE_TEST(test_compare),      PICTURE_TEST(test_compare_with_picture),
-		PICTURE_TEST(test_stale_frames), PICTURE_TEST(test_other_size),
+		PICTURE_TEST(test_screenshot),
+		PICTURE_TEST(test_frames),
+		PICTURE_TEST(test_compare),
+		PICTURE_TEST(test_compare_without_name),
+		PICTURE_TEST(test_compare_with_picture),
+		PICTURE_TEST(test_stale_frames),
+		PICTURE_TEST(test_other_size),
 		PICTURE_TEST(test_no_thread),
 	};
 
