@@ -65,7 +65,9 @@ struct viewers {
 	bool sending;          /* a request with input is under way */
 	json_t *release;       /* owned: steps that let go, to be sent before all else */
 	atomic_bool size_gone; /* the screen has got another size */
-	int event_fd;          /* owned eventfd: input, or someone has left */
+	bool has_pointer;      /* known from what somebody did, maybe before anybody looked */
+	unsigned pointer_x, pointer_y;
+	int event_fd; /* owned eventfd: input, or someone has left */
 	struct loop_watch event_watch;
 	struct log_limit complaints, arrivals;
 };
@@ -317,6 +319,8 @@ static int open_source(struct viewers *viewers, struct error *err)
 		                        &viewers->source, err);
 	if (ret)
 		return ret;
+	if (viewers->has_pointer)
+		vnc_source_point(viewers->source, viewers->pointer_x, viewers->pointer_y);
 	viewers->watch = (struct scan_listener){ .frame = on_frame, .fd = -1 };
 	ret = scan_add(viewers->vm->scan, &viewers->watch);
 	if (ret) {
@@ -452,10 +456,14 @@ void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y)
 {
 	unsigned width, height;
 
-	if (!viewers || !viewers->source || !screen_size(viewers->vm->screen, &width, &height))
+	if (!viewers || !screen_size(viewers->vm->screen, &width, &height) || x < 0 || y < 0 ||
+	    x >= width || y >= height)
 		return;
-	if (x >= 0 && y >= 0 && x < width && y < height)
-		vnc_source_point(viewers->source, (unsigned)x, (unsigned)y);
+	viewers->has_pointer = true;
+	viewers->pointer_x = (unsigned)x;
+	viewers->pointer_y = (unsigned)y;
+	if (viewers->source)
+		vnc_source_point(viewers->source, viewers->pointer_x, viewers->pointer_y);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------- */
