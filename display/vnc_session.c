@@ -9,8 +9,8 @@
  * 1. The library knows one descriptor, .number. While it reads a message that is the far end of a
  *    socketpair, .feed, in which the whole message lies: it never waits for the rest of one. While it
  *    sends a picture it is the viewer's socket.
- * 2. What it answers to greetings comes out of .feed and is passed on; it is short, and a viewer that doesn't
- *    take it is closed.
+ * 2. What it answers, to greetings and to who wants a palette, comes out of .feed and is passed on before
+ *    anything else is sent; it is shorter than what a socket holds.
  * 3. The library may close .number by itself. From then on it is nobody's here.
  *
  * libvncserver 0.9.14: a screen that was never rfbInitServer()ed has no socket and no port. A new client
@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
@@ -32,7 +33,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-#define REPLY_MAX 512 /* of a greeting */
+#define REPLY_MAX 2048 /* at once: a palette has 1542 bytes */
 #define PIXEL_SIZE 4
 
 struct vnc_session {
@@ -140,21 +141,39 @@ bool vnc_session_destroy(struct vnc_session *session)
 
 /* --- what the viewer says --------------------------------------------------------------------- */
 
+static int send_all(int fd, const uint8_t *data, size_t size)
+{
+	while (size > 0) {
+		struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+		ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -ECONNRESET;
+		if (n < 0 && errno == EAGAIN && poll(&pfd, 1, VNC_STUCK_MS) == 0)
+			return -ECONNRESET;
+		if (n > 0) {
+			data += n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 /* Invariant 2. The first @drop bytes are none of the viewer's business. */
 static int pass_replies(struct vnc_session *session, size_t drop)
 {
 	uint8_t replies[REPLY_MAX];
-	ssize_t n = recv(session->feed[0], replies, sizeof(replies), MSG_DONTWAIT);
+	ssize_t n;
+	int ret = 0;
 
-	if (n < 0 && errno == EAGAIN && drop == 0)
-		return 0;
-	if (n < 0 || (size_t)n < drop)
-		return -ECONNRESET;
-	size_t size = (size_t)n - drop;
-	if (size > 0 && send(session->options.fd, replies + drop, size,
-	                     MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
-		return -ECONNRESET;
-	return 0;
+	while (ret == 0 &&
+	       (n = recv(session->feed[0], replies, sizeof(replies), MSG_DONTWAIT)) > 0) {
+		size_t skipped = (size_t)n < drop ? (size_t)n : drop;
+
+		drop -= skipped;
+		ret = send_all(session->options.fd, replies + skipped, (size_t)n - skipped);
+	}
+	return ret;
 }
 
 static int hand_on(struct vnc_session *session, const struct vnc_message *message)

@@ -399,6 +399,35 @@ static void introduce(int fd)
 	hear(fd, 24 + sizeof("cloche: unit") - 1);
 }
 
+/* A palette of 256 colours comes before what is painted with it. */
+static void test_palette(void **state)
+{
+	static const uint8_t format[20] = { 0, 0, 0, 0, 8, 8 };
+	static const uint8_t pixel[] = { 3, 0, 0, 0, 0, 0, 0, 1, 0, 1 };
+	struct seen seen;
+	uint8_t head[6];
+	int fd = bare(&seen);
+
+	(void)state;
+	introduce(fd);
+	for (int i = 0; i < 2; i++) {
+		say(fd, format, sizeof(format));
+		say(fd, pixel, sizeof(pixel));
+		assert_int_equal(recv(fd, head, 6, MSG_WAITALL), 6);
+		assert_int_equal(head[0], 1); /* colours: 256 of them, from the first on */
+		assert_memory_equal(head + 2, "\0\0\1\0", 4);
+		hear(fd, 6 * 256);
+		assert_int_equal(recv(fd, head, 4, MSG_WAITALL), 4);
+		assert_int_equal(head[0], 0); /* an update of one rectangle */
+		assert_memory_equal(head + 2, "\0\1", 2);
+		hear(fd, 12 + 1);
+	}
+	shutdown(fd, SHUT_WR);
+	assert_true(await(&seen.ended));
+	send_away(seen.vnc);
+	close(fd);
+}
+
 /* A whole screen, raw, again and again, and never a look at what comes. */
 static void test_viewer_that_does_not_read(void **state)
 {
@@ -506,6 +535,7 @@ int main(void)
 		VNC_TEST(test_input),
 		VNC_TEST(test_input_that_must_wait),
 		VNC_TEST(test_pointer_is_drawn),
+		VNC_TEST(test_palette),
 		VNC_TEST(test_viewer_that_does_not_read),
 		VNC_TEST(test_garbage),
 		VNC_TEST(test_garbage_after_the_handshake),
