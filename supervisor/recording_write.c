@@ -22,8 +22,8 @@
 #define NO_TILE UINT32_MAX
 
 struct recording_writer {
-	int fd; /* owned */
-	char path[256];
+	int fd;      /* owned */
+	char *path;  /* owned */
 	bool failed; /* nothing more is taken */
 	uint64_t begun_ns;
 	struct recording_written written;
@@ -121,12 +121,9 @@ int recording_create(const char *path, const struct recording_header *header,
 		return error_set(err, -ENOMEM, "no memory to record");
 	writer->fd = -1;
 	writer->begun_ns = header->begun_ns;
-	if (strlen(path) >= sizeof(writer->path)) {
-		free(writer);
-		return error_set(err, -ENAMETOOLONG, "the file's name is too long");
-	}
-	strcpy(writer->path, path);
-	if (seen_init(&writer->tiles, TILE_SLOTS_MAX) || seen_init(&writer->rows, ROW_SLOTS_MAX))
+	writer->path = strdup(path);
+	if (!writer->path || seen_init(&writer->tiles, TILE_SLOTS_MAX) ||
+	    seen_init(&writer->rows, ROW_SLOTS_MAX))
 		ret = error_set(err, -ENOMEM, "no memory to record");
 	else
 		ret = create_file(writer, header, err);
@@ -149,6 +146,7 @@ void recording_abandon(struct recording_writer *writer)
 	wire_writer_finish(&writer->record);
 	wire_writer_finish(&writer->places);
 	free(writer->shown);
+	free(writer->path);
 	free(writer);
 }
 
