@@ -118,8 +118,9 @@ static int save_picture(const struct invocation *inv, struct recording *recordin
 {
 	json_auto_t *answer = output_answer_new();
 
-	if (replay_picture(recording, request->at_ms * NS_PER_MS, request->picture, answer,
-	                   failure) < 0)
+	/* Times are told in milliseconds: all that was within one belongs to it. */
+	if (replay_picture(recording, (request->at_ms + 1) * NS_PER_MS - 1, request->picture,
+	                   answer, failure) < 0)
 		return -1;
 	if (inv->json)
 		output_answer(json_incref(answer));

@@ -135,12 +135,11 @@ static int finish(struct recorder *recorder, int end, struct record_result *out_
                   struct failure *failure)
 {
 	*out_result = (struct record_result){
-		.written = recording_written(recorder->writer),
 		.elapsed_ms = (clock_now_ns() - recorder->begun_ns) / NS_PER_MS,
 		.reason = explain(recorder, end),
 	};
 	struct error err = { 0 };
-	int ret = recording_finish(recorder->writer, now_realtime_ns(), &err);
+	int ret = recording_finish(recorder->writer, now_realtime_ns(), &out_result->written, &err);
 	recorder->writer = NULL;
 	if (failure->status)
 		return -1;

@@ -343,13 +343,15 @@ static int put_end(struct recording_writer *writer, uint64_t realtime_ns, struct
 	return append(writer, RECORD_END, err);
 }
 
-int recording_finish(struct recording_writer *writer, uint64_t realtime_ns, struct error *err)
+int recording_finish(struct recording_writer *writer, uint64_t realtime_ns,
+                     struct recording_written *out_written, struct error *err)
 {
 	int ret = put_end(writer, realtime_ns, err);
 
 	/* A pipe or the like has nothing to sync. */
 	if (ret == 0 && fsync(writer->fd) && errno != EINVAL && errno != EROFS)
 		ret = fail(writer, -errno, err);
+	*out_written = writer->written;
 	recording_abandon(writer);
 	return ret;
 }

@@ -41,8 +41,12 @@ int recording_put_action(struct recording_writer *writer, uint64_t realtime_ns, 
 
 struct recording_written recording_written(const struct recording_writer *writer);
 
-/* Ends it at @realtime_ns: END, fsync(2). The writer is gone, whatever is returned. */
-int recording_finish(struct recording_writer *writer, uint64_t realtime_ns, struct error *err);
+/*
+ * Ends it at @realtime_ns: END, fsync(2). The writer is gone, whatever is returned; *out_written, likewise,
+ * is what is in the file.
+ */
+int recording_finish(struct recording_writer *writer, uint64_t realtime_ns,
+                     struct recording_written *out_written, struct error *err);
 
 /* Leaves it as it is. Takes NULL. */
 void recording_abandon(struct recording_writer *writer);

@@ -177,6 +177,7 @@ int main(int argc, char **argv)
 	const struct recording_header header = { .begun_ns = NS_PER_S, .name = "bench" };
 	char folder[] = "/tmp/record.XXXXXX", path[64];
 	struct run run = { .begun_ns = header.begun_ns };
+	struct recording_written written;
 	struct error error = { 0 };
 	struct page page;
 
@@ -191,10 +192,10 @@ int main(int argc, char **argv)
 	if (recording_create(path, &header, &run.writer, &error))
 		errx(1, "%s", error.msg);
 	browse(&page, &run);
-	printf("%llu %llu %u %llu\n", (unsigned long long)recording_written(run.writer).bytes,
+	int ret = recording_finish(run.writer, header.begun_ns + 60 * NS_PER_S, &written, &error);
+	printf("%llu %llu %u %llu\n", (unsigned long long)written.bytes,
 	       (unsigned long long)run.png_bytes, run.frames,
 	       (unsigned long long)(run.taken_ns / 1000));
-	int ret = recording_finish(run.writer, header.begun_ns + 60 * NS_PER_S, &error);
 	unlink(path);
 	rmdir(folder);
 	return ret ? 1 : 0;

@@ -87,10 +87,14 @@ static inline void put(struct recording_writer *writer, uint64_t number,
 
 static inline void finish_recording(struct recording_writer *writer, uint64_t second)
 {
+	struct recording_written written;
 	struct error err = { 0 };
+	struct stat st;
 
-	if (recording_finish(writer, BEGUN + second * SECOND, &err))
+	if (recording_finish(writer, BEGUN + second * SECOND, &written, &err))
 		fail_msg("%s", err.msg);
+	assert_int_equal(stat(bed.path, &st), 0);
+	assert_int_equal(written.bytes, st.st_size);
 }
 
 static inline struct recording *open_recording(void)

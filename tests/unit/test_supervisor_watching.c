@@ -191,7 +191,10 @@ static void test_record(void **state)
 	unsigned frames = 0, actions = 0;
 
 	(void)state;
+	struct stat st;
 	assert_string_equal(result.reason, "duration");
+	assert_int_equal(stat(guest.path, &st), 0);
+	assert_int_equal(result.written.bytes, st.st_size);
 	assert_int_equal(recording_open(guest.path, &recording, &err), 0);
 	assert_true(recording_info(recording)->whole);
 	while (recording_next(recording, &event, &err) > 0) {
