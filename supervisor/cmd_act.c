@@ -156,6 +156,13 @@ static int answer_json(struct act *act, bool is_array, int rc, const struct fail
 /* Nothing is done when one of them can't be. */
 static int check_all(struct act *act, const struct action_list *list, struct failure *failure)
 {
+	size_t pictures = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		pictures += list->items[i].effect == ACTION_SCREENSHOT;
+	if (act->out_path && pictures > 1)
+		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
+		                   "--out: names one file, and there are %zu pictures", pictures);
 	if (actor_begin(&act->actor, failure) < 0)
 		return -1;
 	for (size_t i = 0; i < list->count; i++) {

@@ -265,6 +265,9 @@ def act_lists(guest):
     contains(answer["error"]["message"], "[1]: type: unknown")
     page.act("type", text="five")
     page.saw("input", value="onetwofive")
+    result = cloche("act", guest.name, "--out", "/tmp/two.png", '[{"type":"screenshot"},{"type":"screenshot"}]',
+                    status=2)
+    contains(result.error, "there are 2 pictures")
     result = cloche("act", guest.name, "-", status=2,
                     stdin=b'[{"action":"cursor_position"},{"action":"key","text":"no_such_key"}]')
     contains(result.out.decode(), "cursor_position")
