@@ -120,7 +120,7 @@ def test_socket_paths(bed):
     os.symlink(bed.path("nowhere"), bed.path("link"))
     console = ["--console", bed.path("console")]
     base = ["--ring3", "--kernel", GUEST, "--memory", "32M", *console]
-    for option in ("--control", "--vsock"):
+    for option in ("--control", "--vsock", "--vnc"):
         for path, text in ((taken, "exists already"), (bed.path("listener"), "exists already"),
                            (bed.path("link"), "exists already"), (bed.dir, "exists already"),
                            (bed.path("x" * 120), "too long"),
@@ -130,6 +130,7 @@ def test_socket_paths(bed):
     bed.refuses([*base, "--vsock", bed.path("same"), "--control", bed.path("same")], "exists already")
     # The other socket doesn't stay behind when one of them fails.
     bed.refuses([*base, "--vsock", bed.path("vsock"), "--control", taken], "exists already")
+    bed.refuses([*base, "--vnc", bed.path("vnc"), "--control", taken], "exists already")
     with open(taken, "rb") as file:
         expect(file.read() == b"precious", "the file in the way was changed")
     listener.close()

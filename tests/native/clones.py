@@ -113,7 +113,8 @@ class Forked(Family):
     def order(self):
         """What the verb "fork" is told of it."""
         return {"name": os.path.basename(self.dir), "control": self.control_path,
-                "vsock": self.path("vsock.sock"), "report": self.path("report.json"),
+                "vsock": self.path("vsock.sock"), "vnc": self.path("vnc.sock"),
+                "report": self.path("report.json"),
                 "console": self.path("console"), "log": self.path("stderr"), "ttl_s": 600}
 
     def stderr(self):
@@ -126,6 +127,7 @@ class Forked(Family):
         """The exit status is known to its report alone."""
         await_true(self.ended, f"the end of process {self.pid}")
         expect(os.path.exists(self.path("report.json")), f"no report:\n{self.stderr()}")
+        expect(not os.path.exists(self.path("vnc.sock")), "the viewers' socket stayed behind")
         return json.loads(self.read("report.json"))["status"]
 
     def kill(self):

@@ -220,11 +220,47 @@ def test_quit_answers_those_who_wait(bed):
     vmm.ends(0, "quit")
 
 
+def test_viewers_of_no_screen(bed):
+    """There is nothing to see, and nobody who could have control."""
+    path = bed.path("vnc.sock")
+    vmm = bed.start("tick", "--vnc", path)
+    vmm.await_console("ticking")
+    control = vmm.control()
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    expect(mode == 0o600, f"the socket's mode is {mode:o}")
+    expect(control.ok("control", op="state")["viewers"] == [], "there are viewers")
+    descriptors = open_fds(vmm)
+    for _ in range(40):
+        with socket.socket(socket.AF_UNIX) as viewer:
+            viewer.settimeout(60)
+            viewer.connect(path)
+            expect(viewer.recv(1) == b"", "a viewer of no screen was greeted")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        control.request("viewer", fds=[theirs.fileno()], control=True)
+        reply = control.receive()
+        expect(reply["error"]["code"] == "not_ready", f"{reply}")
+    expect(control.error("viewer") == "bad_request", "a viewer without a socket")
+    reader, writer = os.pipe()
+    control.request("viewer", fds=[writer])
+    expect(not control.receive()["ok"], "a pipe is a viewer")
+    os.close(reader)
+    os.close(writer)
+    expect(control.ok("control", op="state")["viewers"] == [], "there are viewers")
+    expect(control.error("control", op="take") == "not_found", "nobody takes control")
+    expect(control.error("control", op="hold") == "bad_request", "no such op")
+    control.ok("control", op="release")
+    await_true(lambda: open_fds(vmm) == descriptors, "no descriptor is left")
+    control.ok("quit")
+    vmm.ends(0, "quit")
+    expect(not os.path.exists(path), "the viewers' socket stayed behind")
+
+
 TESTS = [
     test_status, test_refused_requests, test_balloon_without_a_driver,
     test_many_requests_at_once, test_a_byte_at_a_time,
     test_garbage_is_closed, test_endless_line_is_closed, test_half_a_request, test_half_open,
     test_client_that_leaves, test_too_many_waits, test_too_many_clients,
     test_client_that_reads_nothing, test_descriptors_that_come_along,
-    test_quit_answers_those_who_wait,
+    test_quit_answers_those_who_wait, test_viewers_of_no_screen,
 ]
