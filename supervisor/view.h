@@ -48,7 +48,7 @@ struct view_slot {
 	unsigned generation;        /* counts its screens: answers about earlier ones are old */
 	json_int_t viewer;          /* what the VMM calls it; 0: nothing (yet) */
 	enum view_holder holder;
-	char note[VIEW_NOTE_MAX]; /* why the last wish wasn't granted */
+	char note[VIEW_NOTE_MAX]; /* why the VMM said no, last time */
 };
 
 struct view {

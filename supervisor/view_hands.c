@@ -4,7 +4,7 @@
  * thread only.
  *
  *	to the page	{"session":…,"may_control":…,"control":"nobody"|"you"|"other","note":…}
- *			{"ended":why} as the last word
+ *			{"ended":why,"note":…} as the last word
  *	from the page	{"op":"take"} or {"op":"release"}, at most VIEW_HANDS_IN bytes
  */
 #include <errno.h>
@@ -39,7 +39,8 @@ static json_t *describe(const struct view_hands *hands)
 	const struct view_slot *slot = hands->slot;
 
 	if (hands->ended)
-		return json_pack("{s:s}", "ended", hands->ended);
+		return json_pack("{s:s,s:s}", "ended", hands->ended, "note",
+		                 slot ? slot->note : "");
 	return json_pack("{s:s,s:b,s:s,s:s}", "session", slot->view->session.name, "may_control",
 	                 slot->control, "control", holders[slot->holder], "note", slot->note);
 }

@@ -129,6 +129,7 @@ void view_end(struct view *view, const char *why)
 	view->ended_ns = clock_now_ns();
 	view_file_stop(&view->listener);
 	for (size_t i = 0; i < view->slot_count; i++) {
+		view->slots[i].note[0] = '\0';
 		view_hands_end(view->slots[i].hands, why);
 		view_screen_close(view->slots[i].screen, VIEW_CLOSE_ENDED, "ended");
 	}

@@ -45,7 +45,7 @@ function describe() {
 function show() {
 	holds = !ended && told.control === "you";
 	state.textContent = describe();
-	note.textContent = ended ? "" : told.note || "";
+	note.textContent = told.note || "";
 	again.hidden = !ended;
 	control.hidden = Boolean(ended) || !told.may_control;
 	control.disabled = !shown || told.control === "other";

@@ -256,7 +256,7 @@ def page_shows_the_screen():
         browser.wait(WATCHING)
         wanted = WORLD.vnc.picture()
         check(len(set(wanted)) > 100, "the screen shows something")
-        wait_until(lambda: differing(canvas(browser), wanted) < WIDTH * HEIGHT / 500, "the picture",
+        wait_until(lambda: differing(canvas(browser), wanted) < WIDTH * HEIGHT / 200, "the picture",
                    LIMIT)
         equal(browser.evaluate("document.title"), f"{NAME} – cloche", "the title")
         equal(browser.evaluate("document.getElementById('session').textContent"), NAME, "the name")
@@ -636,6 +636,7 @@ def a_refusal_is_told():
             while "ended" not in (word := json.loads(hands.receive()[1])):
                 pass
             contains(word["ended"], "takes no viewer")
+            equal(word["note"], "too many viewers", "the reason")
             hands.close()
             _, said = view.stop()
             contains(said.decode(), "too many viewers")
