@@ -230,6 +230,14 @@ $(BENCH)/bin/watch: $(B)/obj/tests/bench/watch.o \
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson -lvncclient -lpthread
 
+# In the test bed, beside the programs.
+E2E_PROGRAMS := $(B)/tests/viewer
+
+$(B)/tests/viewer: $(B)/obj/tests/e2e/viewer.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lvncclient
+
 # Freestanding: it has no kernel below it.
 $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
 	@mkdir -p $(@D)
@@ -279,14 +287,14 @@ check-view: ## the viewer and a recording's page in a browser of this host
 .PHONY: check-e2e
 check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/setup build images testbed check
-	@$(MAKE) --no-print-directory all images $(INSIDE_PROGRAMS)
+	@$(MAKE) --no-print-directory all images $(INSIDE_PROGRAMS) $(E2E_PROGRAMS)
 	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 3400 $(E2E_TESTS)
 
 .PHONY: check
 check: ## everything: units, native bed, the agent, 20 s of each fuzz target, end to end
 	@scripts/setup build images testbed check agent view fuzz
-	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS)
+	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS) $(E2E_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 3400 --jobs 2 $(E2E_TESTS) $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \

@@ -24,6 +24,7 @@ import test_bad_input  # noqa: F401 pylint: disable=unused-import,wrong-import-o
 import test_boot  # noqa: F401 pylint: disable=unused-import
 import test_screen  # noqa: F401 pylint: disable=unused-import
 import test_settle  # noqa: F401 pylint: disable=unused-import
+import test_vnc  # noqa: F401 pylint: disable=unused-import
 import test_record  # noqa: F401 pylint: disable=unused-import
 import test_guest  # noqa: F401 pylint: disable=unused-import
 import test_act  # noqa: F401 pylint: disable=unused-import
