@@ -3,7 +3,7 @@
  * actions_steps.c - an action as steps of the agent's verb input. Pure.
  *
  * One fixed order, each part of which may be empty: hold the modifiers, move to the point, the
- * gesture, let the modifiers go. A drag rests a moment at both of its ends and has a point on the
+ * gesture, let the modifiers go. A drag rests a moment at both of its ends and has points on the
  * way, or a page would take it for a click, and a drop for none.
  */
 #include <stdio.h>
@@ -90,9 +90,11 @@ static void add_drag(struct building *b, const struct action *action,
 {
 	add_button(b, action->button, true);
 	add_sleep(b, DRAG_REST_MS);
-	if (count == 2)
-		add_drag_move(b, (struct action_point){ (points[0].x + points[1].x) / 2,
-		                                        (points[0].y + points[1].y) / 2 });
+	/* A browser that begins to drag something loses what moves meanwhile. */
+	for (uint32_t i = 1; i < 4 && count == 2; i++)
+		add_drag_move(
+			b, (struct action_point){ (points[0].x * (4 - i) + points[1].x * i) / 4,
+		                                  (points[0].y * (4 - i) + points[1].y * i) / 4 });
 	for (size_t i = count > 1 ? 1 : 0; i < count; i++)
 		add_drag_move(b, points[i]);
 	add_sleep(b, DRAG_REST_MS);

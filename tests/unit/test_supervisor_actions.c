@@ -45,12 +45,12 @@ static const struct {
 	  LET_GO("shift") "," LET_GO("ctrl") "]" },
 	{ "{'action':'left_click','text':'cmd'}", "[" HOLD("super") "," CLICK(1) "," LET_GO("super") "]" },
 	{ "{'action':'left_click_drag','start_coordinate':[10,20],'coordinate':[31,40]}",
-	  "[{\"move\":[10,20]}," PRESS(1) "," REST "," STEP ",{\"move\":[20,30]}," STEP ",{\"move\":[31,40]}," REST ","
+	  "[{\"move\":[10,20]}," PRESS(1) "," REST "," STEP ",{\"move\":[15,25]}," STEP ",{\"move\":[20,30]}," STEP ",{\"move\":[25,35]}," STEP ",{\"move\":[31,40]}," REST ","
 	  RELEASE(1) "]" },
 	{ "{'action':'left_click_drag','coordinate':[30,40]}",
 	  "[" PRESS(1) "," REST "," STEP ",{\"move\":[30,40]}," REST "," RELEASE(1) "]" },
 	{ "{'coordinate':[3,4],'text':'alt','start_coordinate':[1,2],'action':'left_click_drag'}",
-	  "[" HOLD("alt") ",{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[2,3]}," STEP ",{\"move\":[3,4]},"
+	  "[" HOLD("alt") ",{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[1,2]}," STEP ",{\"move\":[2,3]}," STEP ",{\"move\":[2,3]}," STEP ",{\"move\":[3,4]},"
 	  REST "," RELEASE(1) "," LET_GO("alt") "]" },
 	{ "{'action':'left_mouse_down'}", "[" PRESS(1) "]" },
 	{ "{'action':'left_mouse_up'}", "[" RELEASE(1) "]" },
@@ -90,7 +90,7 @@ static const struct {
 	{ "{'type':'double_click','x':3,'y':4,'keys':['ALT']}",
 	  "[" HOLD("alt") ",{\"move\":[3,4]}," CLICK(1) "," CLICK(1) "," LET_GO("alt") "]" },
 	{ "{'type':'drag','path':[{'x':1,'y':2},{'x':5,'y':6}]}",
-	  "[{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[3,4]}," STEP ",{\"move\":[5,6]}," REST ","
+	  "[{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[2,3]}," STEP ",{\"move\":[3,4]}," STEP ",{\"move\":[4,5]}," STEP ",{\"move\":[5,6]}," REST ","
 	  RELEASE(1) "]" },
 	{ "{'type':'drag','path':[{'x':1,'y':2},{'x':9,'y':9},{'x':5,'y':6}],'keys':['META']}",
 	  "[" HOLD("meta") ",{\"move\":[1,2]}," PRESS(1) "," REST "," STEP ",{\"move\":[9,9]}," STEP ",{\"move\":[5,6]},"
