@@ -84,6 +84,11 @@ def on_alarm(number, frame):
     raise TimeoutError(f"the test took more than {TEST_LIMIT} s")
 
 
+def more_time():
+    """The test that runs has its whole limit again: something that takes long by itself is done."""
+    signal.alarm(TEST_LIMIT)
+
+
 class Runner:
     """Runs tests one by one and counts."""
 

@@ -15,6 +15,9 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-extensions", "--disable-sync", "--no-proxy-server", "--hide-scrollbars",
          "--force-device-scale-factor=1", "--remote-debugging-pipe"]
+# In one process it comes up sooner where all is emulated.
+LIGHT_FLAGS = ["--single-process", "--no-zygote", "--disable-software-rasterizer",
+               "--disable-breakpad"]
 
 
 class PageError(Exception):
@@ -24,7 +27,7 @@ class PageError(Exception):
 class Headless:
     """A browser with one page. `wrap` is a command that runs it, as in a chroot."""
 
-    def __init__(self, wrap=(), size=(1400, 1000), patience=60):
+    def __init__(self, wrap=(), size=(1400, 1000), patience=60, light=False):
         self.patience = patience
         self.home = tempfile.mkdtemp(prefix="cloche-headless.", dir="/tmp")
         commands, ours_out = os.pipe()
@@ -34,10 +37,10 @@ class Headless:
         # The browser wants its pipe as descriptors 3 and 4; Popen can't give numbers.
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "headless", *wrap, BROWSER,
-             *FLAGS, f"--user-data-dir={self.home}", f"--window-size={size[0]},{size[1]}",
+             *FLAGS, *(LIGHT_FLAGS if light else []), f"--user-data-dir={self.home}", f"--window-size={size[0]},{size[1]}",
              "about:blank"],
             pass_fds=(commands, answers), stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log, start_new_session=True)
+            stderr=self.log, start_new_session=True, env=dict(os.environ, HOME=self.home))
         os.close(commands)
         os.close(answers)
         self.out, self.inp = ours_out, ours_in
@@ -62,6 +65,10 @@ class Headless:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
+    def last_words(self):
+        with open(self.log.name, encoding="utf-8", errors="replace") as file:
+            return file.read()[-600:]
+
     def receive(self, deadline):
         while b"\0" not in self.data:
             left = deadline - time.monotonic()
@@ -69,7 +76,7 @@ class Headless:
                 raise TimeoutError("the browser says nothing")
             data = os.read(self.inp, 1 << 20)
             if not data:
-                raise EOFError("the browser has gone")
+                raise EOFError(f"the browser has gone: {self.last_words()}")
             self.data += data
         message, self.data = self.data.split(b"\0", 1)
         message = json.loads(message)

@@ -26,6 +26,7 @@ import test_screen  # noqa: F401 pylint: disable=unused-import
 import test_settle  # noqa: F401 pylint: disable=unused-import
 import test_vnc  # noqa: F401 pylint: disable=unused-import
 import test_record  # noqa: F401 pylint: disable=unused-import
+import test_view  # noqa: F401 pylint: disable=unused-import
 import test_guest  # noqa: F401 pylint: disable=unused-import
 import test_act  # noqa: F401 pylint: disable=unused-import
 import test_act_frames  # noqa: F401 pylint: disable=unused-import
