@@ -256,7 +256,8 @@ $(addprefix $(BENCH)/bin/,cycles touched): $(BENCH)/bin/%: tests/native/guest/gu
 # --- checks; tests/tests.mk has the parts that need no guest ----------------------------------
 
 # Real guests need a KVM that runs them: the test bed has one, whatever this host can do.
-E2E_TESTS := 'scripts/testbed --timeout 3300 tests/e2e/run.py'
+E2E_TESTS := 'scripts/testbed --timeout 2400 tests/e2e/run.py --half 1' \
+             'scripts/testbed --timeout 2400 tests/e2e/run.py --half 2'
 
 # The guest's agent on this host, with a real Xvfb and Chromium: edges that are slow to reach in a guest.
 AGENT_TESTS := 'tests/e2e/agent_host.py $(B)/guest/cloche-agent'
@@ -289,7 +290,7 @@ check-e2e: ## real guests, from boot to kill, in the test bed
 	@scripts/setup build images testbed check
 	@$(MAKE) --no-print-directory all images $(INSIDE_PROGRAMS) $(E2E_PROGRAMS)
 	@scripts/build-testbed >/dev/null
-	@scripts/run-tests --timeout 3400 $(E2E_TESTS)
+	@scripts/run-tests --timeout 2500 --jobs 2 $(E2E_TESTS)
 
 .PHONY: check
 check: ## everything: units, native bed, the agent, 20 s of each fuzz target, end to end
@@ -297,7 +298,7 @@ check: ## everything: units, native bed, the agent, 20 s of each fuzz target, en
 	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS) $(E2E_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed >/dev/null
-	@scripts/run-tests --timeout 3400 --jobs 2 $(E2E_TESTS) $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
+	@scripts/run-tests --timeout 2500 --jobs 2 $(E2E_TESTS) $(UNIT_PROGRAMS) $(REPLAYS) $(NATIVE_TESTS) \
 		$(AGENT_TESTS) $(VIEW_TESTS) $(REPLAY_TESTS) '$(FUZZ_RUN) 20'
 
 # --- housekeeping ----------------------------------------------------------------------------
