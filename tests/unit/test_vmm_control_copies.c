@@ -21,16 +21,6 @@ static void finish_copy(struct bed *bed, const struct copy_result *result)
 	rounds(bed, 2);
 }
 
-static void say_with_fd(struct bed *bed, const char *text, int fd)
-{
-	json_t *request = json_loads(text, 0, NULL);
-
-	assert_non_null(request);
-	assert_int_equal(wire_conn_send(&bed->clients[0], request, NULL, 0, fd), 0);
-	json_decref(request);
-	rounds(bed, 2);
-}
-
 static bool is_said(const char *text, const char *expected)
 {
 	return expected ? text && strcmp(text, expected) == 0 : !text;

@@ -7,16 +7,6 @@
 
 #define AGENT(request_) "{\"id\":7,\"verb\":\"agent\",\"request\":{" request_ "}}"
 
-static void say_with_fd(struct bed *bed, const char *text, int fd)
-{
-	json_t *request = json_loads(text, 0, NULL);
-
-	assert_non_null(request);
-	assert_int_equal(wire_conn_send(&bed->clients[0], request, NULL, 0, fd), 0);
-	json_decref(request);
-	rounds(bed, 2);
-}
-
 static json_int_t number_heard(struct bed *bed, const char *member)
 {
 	json_t *reply = heard(bed, 0);

@@ -4,16 +4,6 @@
  */
 #include "tests/unit/vmm_control_bed.h"
 
-static void say_with_fd(struct bed *bed, const char *text, int fd)
-{
-	json_t *request = json_loads(text, 0, NULL);
-
-	assert_non_null(request);
-	assert_int_equal(wire_conn_send(&bed->clients[0], request, NULL, 0, fd), 0);
-	json_decref(request);
-	rounds(bed, 2);
-}
-
 /* The code of the error that client @i hears; "" for a reply that says ok. */
 static void expect_code(struct bed *bed, unsigned i, const char *code)
 {

@@ -377,14 +377,25 @@ static inline void join(struct bed *bed, unsigned i)
 }
 
 /* Sends @text, as JSON, from client @i, and lets the loop run. */
-static inline void say(struct bed *bed, unsigned i, const char *text)
+static inline void say_from(struct bed *bed, unsigned i, const char *text, int fd)
 {
 	json_t *request = json_loads(text, 0, NULL);
 
 	assert_non_null(request);
-	assert_int_equal(wire_conn_send(&bed->clients[i], request, NULL, 0, -1), 0);
+	assert_int_equal(wire_conn_send(&bed->clients[i], request, NULL, 0, fd), 0);
 	json_decref(request);
 	rounds(bed, 2);
+}
+
+static inline void say(struct bed *bed, unsigned i, const char *text)
+{
+	say_from(bed, i, text, -1);
+}
+
+/* From the first client; @fd comes along. */
+static inline void say_with_fd(struct bed *bed, const char *text, int fd)
+{
+	say_from(bed, 0, text, fd);
 }
 
 /* The next reply to client @i; NULL: none is there. The caller owns it. */

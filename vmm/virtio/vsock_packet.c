@@ -1,62 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/virtio/vsock_packet.h"
 
-#include <endian.h>
 #include <string.h>
 
-static void put32(uint8_t *at, uint32_t value)
-{
-	value = htole32(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static void put64(uint8_t *at, uint64_t value)
-{
-	value = htole64(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	uint32_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le32toh(value);
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-	uint64_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le64toh(value);
-}
+#include "lib/little_endian.h"
 
 void vsock_packet_encode(const struct vsock_packet *p, uint8_t out[VSOCK_HEADER_SIZE])
 {
-	put64(out, p->src_cid);
-	put64(out + 8, p->dst_cid);
-	put32(out + 16, p->src_port);
-	put32(out + 20, p->dst_port);
-	put32(out + 24, p->len);
-	put32(out + 28, (uint32_t)p->type | (uint32_t)p->op << 16);
-	put32(out + 32, p->flags);
-	put32(out + 36, p->buf_alloc);
-	put32(out + 40, p->fwd_cnt);
+	put_le64(out, p->src_cid);
+	put_le64(out + 8, p->dst_cid);
+	put_le32(out + 16, p->src_port);
+	put_le32(out + 20, p->dst_port);
+	put_le32(out + 24, p->len);
+	put_le32(out + 28, (uint32_t)p->type | (uint32_t)p->op << 16);
+	put_le32(out + 32, p->flags);
+	put_le32(out + 36, p->buf_alloc);
+	put_le32(out + 40, p->fwd_cnt);
 }
 
 void vsock_packet_decode(const uint8_t in[VSOCK_HEADER_SIZE], struct vsock_packet *p)
 {
-	p->src_cid = get64(in);
-	p->dst_cid = get64(in + 8);
-	p->src_port = get32(in + 16);
-	p->dst_port = get32(in + 20);
-	p->len = get32(in + 24);
-	p->type = (uint16_t)get32(in + 28);
-	p->op = (uint16_t)(get32(in + 28) >> 16);
-	p->flags = get32(in + 32);
-	p->buf_alloc = get32(in + 36);
-	p->fwd_cnt = get32(in + 40);
+	p->src_cid = get_le64(in);
+	p->dst_cid = get_le64(in + 8);
+	p->src_port = get_le32(in + 16);
+	p->dst_port = get_le32(in + 20);
+	p->len = get_le32(in + 24);
+	p->type = (uint16_t)get_le32(in + 28);
+	p->op = (uint16_t)(get_le32(in + 28) >> 16);
+	p->flags = get_le32(in + 32);
+	p->buf_alloc = get_le32(in + 36);
+	p->fwd_cnt = get_le32(in + 40);
 }
 
 void vsock_packet_put(const struct virtqueue_buffer *buffers, unsigned count,
