@@ -43,6 +43,7 @@ unit_test_supervisor_actions_frame_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_actions_frame_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_actions_perform_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_actions_perform_LIBS := $(SUPERVISOR_TEST_LIBS)
+unit_test_supervisor_actions_perform_WRAP := clock_gettime nanosleep
 unit_test_supervisor_actions_mistakes_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_actions_mistakes_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_parse_SRC := $(SUPERVISOR_UNDER_TEST)

@@ -2,26 +2,52 @@
 /*
  * test_supervisor_actions_perform.c - what actions ask of a VMM, in which order, and what they make
  * of its replies, of lies too. The VMM is a thread with a script at the other end of a socket pair.
- * Links the supervisor's modules.
+ * Wraps clock_gettime and nanosleep: time passes by sleeping. Links the supervisor's modules.
  */
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "lib/clock.h"
 #include "supervisor/actions_list.h"
 #include "supervisor/actions_perform.h"
 
 #define EXCHANGES_MAX 16
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+
+/* A clock that only sleeping moves: how often something is asked for is no matter of speed. */
+static atomic_ullong clock_ns = NS_PER_S;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
+{
+	uint64_t now = atomic_load(&clock_ns);
+
+	(void)clock;
+	*out = (struct timespec){ .tv_sec = (time_t)(now / NS_PER_S),
+		                  .tv_nsec = (long)(now % NS_PER_S) };
+	return 0;
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	(void)left;
+	atomic_fetch_add(&clock_ns, (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec);
+	return 0;
+}
 
 /* One request that must come, and its reply. */
 struct exchange {
