@@ -89,3 +89,13 @@ int sock_connect_unix_now(const char *path, int *out_fd, struct error *err)
 {
 	return connect_unix(path, SOCK_NONBLOCK, out_fd, err);
 }
+
+bool sock_is_connected_stream(int fd)
+{
+	int type = 0;
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(type), peer_size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0;
+}

@@ -7,6 +7,8 @@
 #ifndef CLOCHE_LIB_SOCK_H
 #define CLOCHE_LIB_SOCK_H
 
+#include <stdbool.h>
+
 #include "lib/error.h"
 
 /*
@@ -20,5 +22,8 @@ int sock_connect_unix(const char *path, int *out_fd, struct error *err);
 
 /* The same without blocking: -EAGAIN when the server's backlog is full; the fd is non-blocking. */
 int sock_connect_unix_now(const char *path, int *out_fd, struct error *err);
+
+/* Whether @fd, which may be anything that somebody has handed over, is a connected stream socket. */
+bool sock_is_connected_stream(int fd);
 
 #endif

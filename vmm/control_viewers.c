@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "lib/proto.h"
+#include "lib/sock.h"
 #include "vmm/control_client.h"
 #include "vmm/viewers.h"
 #include "vmm/vm.h"
@@ -32,13 +32,9 @@ static const char *code_of(int error)
 /* Its own copy of the descriptor, the message's goes with the message. -EINVAL: it is no such socket. */
 static int take_socket(const struct wire_message *message)
 {
-	int type = 0;
-	socklen_t size = sizeof(type);
-
-	if (message->fd < 0 || getsockopt(message->fd, SOL_SOCKET, SO_TYPE, &type, &size) ||
-	    type != SOCK_STREAM)
+	if (message->fd < 0 || !sock_is_connected_stream(message->fd))
 		return -EINVAL;
-	int fd = fcntl(message->fd, F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(message->fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? -errno : fd;
 }
 

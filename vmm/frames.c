@@ -27,6 +27,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/sock.h"
 #include "vmm/scan.h"
 #include "vmm/vm.h"
 
@@ -307,16 +308,6 @@ void frames_destroy(struct frames *frames)
 	free(frames);
 }
 
-static bool is_stream_socket(int fd)
-{
-	int type = 0;
-	struct sockaddr_storage peer;
-	socklen_t size = sizeof(type), peer_size = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
-	       getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0;
-}
-
 /* All of it, or nothing. */
 static int start(struct frames_client *client)
 {
@@ -341,7 +332,7 @@ int frames_add(struct frames *frames, int fd, bool fast)
 {
 	struct frames_client *client = frames->clients;
 
-	if (!is_stream_socket(fd))
+	if (!sock_is_connected_stream(fd))
 		return -ENOTSOCK;
 	while (client < frames->clients + FRAMES_CLIENTS_MAX && client->fd >= 0)
 		client++;

@@ -123,6 +123,28 @@ static void test_refusals(void **state)
 	assert_int_equal(sock_connect_unix(folder->sock, &fd, &err), -ECONNREFUSED);
 }
 
+static void test_connected_stream(void **state)
+{
+	int stream[2], datagram[2], ends[2];
+	int alone = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, datagram), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_true(sock_is_connected_stream(stream[0]));
+	assert_false(sock_is_connected_stream(alone));
+	assert_false(sock_is_connected_stream(datagram[0]));
+	assert_false(sock_is_connected_stream(ends[0]));
+	assert_false(sock_is_connected_stream(-1));
+	close(alone);
+	for (int i = 0; i < 2; i++) {
+		close(stream[i]);
+		close(datagram[i]);
+		close(ends[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +153,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_existing_is_kept, folder_make, folder_remove),
 		cmocka_unit_test_setup_teardown(test_path_length, folder_make, folder_remove),
 		cmocka_unit_test_setup_teardown(test_refusals, folder_make, folder_remove),
+		cmocka_unit_test(test_connected_stream),
 	};
 
 	return cmocka_run_group_tests_name("lib_sock", tests, NULL, NULL);
