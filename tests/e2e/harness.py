@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 
@@ -139,3 +140,34 @@ class Runner:
 
     def total(self):
         return ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items())
+
+
+def run_beside_no_guest(doc, why, begin):
+    """
+    The main function of tests that are run on this host alone: @why is why they can't be, or None;
+    begin(folder), in a new folder that goes at the end, makes what all of them use, and returns what is to
+    be close()d. The exit status.
+    """
+    if "--help" in sys.argv:
+        print(doc)
+        return 0
+    names = [word for word in sys.argv[1:] if word != "--list"]
+    cases = [case for case in TESTS if not names or any(name in case.name for name in names)]
+    if "--list" in sys.argv:
+        print("\n".join(case.name for case in cases))
+        return 0
+    if why:
+        print("".join(f"skip {case.name}: {why}\n" for case in cases), end="")
+        print(f"0 passed, 0 failed, {len(cases)} skipped")
+        return 0
+    folder = tempfile.mkdtemp(prefix="cloche-host.", dir="/tmp")
+    runner = Runner(None, {})
+    try:
+        world = begin(folder)
+        for case in cases:
+            runner.run(case)
+        world.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(runner.total(), flush=True)
+    return 1 if runner.counts["failed"] else 0

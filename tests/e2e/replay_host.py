@@ -20,7 +20,7 @@ import tempfile
 
 import headless
 import programs
-from harness import TESTS, Runner, Skip, check, contains, equal, test
+from harness import Skip, check, contains, equal, run_beside_no_guest, test
 from png import Image
 from programs import TREE, cloche
 
@@ -211,34 +211,13 @@ def missing():
     return None if os.path.exists(programs.CLOCHE) else "build/bin/cloche is not built"
 
 
-def main():
+def begin(folder):
     global BROWSER, FOLDER  # pylint: disable=global-statement
-    if "--help" in sys.argv:
-        print(__doc__)
-        return 0
-    names = [word for word in sys.argv[1:] if word != "--list"]
-    cases = [case for case in TESTS if not names or any(name in case.name for name in names)]
-    if "--list" in sys.argv:
-        print("\n".join(case.name for case in cases))
-        return 0
-    why = missing()
-    if why:
-        print("".join(f"skip {case.name}: {why}\n" for case in cases), end="")
-        print(f"0 passed, 0 failed, {len(cases)} skipped")
-        return 0
-    FOLDER = tempfile.mkdtemp(prefix="cloche-replay.", dir="/tmp")
-    runner = Runner(None, {})
-    try:
-        programs.use_folder(FOLDER)
-        BROWSER = headless.Headless()
-        for case in cases:
-            runner.run(case)
-        BROWSER.close()
-    finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
-    print(runner.total(), flush=True)
-    return 1 if runner.counts["failed"] else 0
+    FOLDER = folder
+    programs.use_folder(folder)
+    BROWSER = headless.Headless()
+    return BROWSER
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_beside_no_guest(__doc__, missing(), begin))

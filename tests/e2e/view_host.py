@@ -19,7 +19,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -27,7 +26,7 @@ import headless
 import programs
 import viewing
 import websocket
-from harness import TESTS, Runner, check, contains, equal, test, wait_until
+from harness import check, contains, equal, run_beside_no_guest, test, wait_until
 from viewing import STATE, WATCHING, canvas, differing, on_page
 from websocket import Refused, WebSocket
 
@@ -787,34 +786,12 @@ def missing():
     return None
 
 
-def main():
+def begin(folder):
     global WORLD  # pylint: disable=global-statement
-    if "--help" in sys.argv:
-        print(__doc__)
-        return 0
-    names = [word for word in sys.argv[1:] if word != "--list"]
-    cases = [case for case in TESTS if not names or any(name in case.name for name in names)]
-    if "--list" in sys.argv:
-        print("\n".join(case.name for case in cases))
-        return 0
-    why = missing()
-    if why:
-        print("".join(f"skip {case.name}: {why}\n" for case in cases), end="")
-        print(f"0 passed, 0 failed, {len(cases)} skipped")
-        return 0
-    folder = tempfile.mkdtemp(prefix="cloche-view.", dir="/tmp")
-    runner = Runner(None, {})
-    try:
-        programs.use_folder(folder)
-        WORLD = World(folder)
-        for case in cases:
-            runner.run(case)
-        WORLD.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(runner.total(), flush=True)
-    return 1 if runner.counts["failed"] else 0
+    programs.use_folder(folder)
+    WORLD = World(folder)
+    return WORLD
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_beside_no_guest(__doc__, missing(), begin))
