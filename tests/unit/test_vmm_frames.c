@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/loop.h"
 #include "supervisor/frames.h"
+#include "tests/unit/vmm_shown_screen.h"
 #include "tests/unit/xwd_fixture.h"
 #include "vmm/frames.h"
 #include "vmm/scan.h"
@@ -24,20 +25,6 @@
 #define PATIENCE_NS (30 * NS_PER_S)
 
 /* --- the screen ------------------------------------------------------------------------------ */
-
-static struct {
-	pthread_mutex_t lock;
-	struct framebuffer *fb;
-} shown = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-struct framebuffer *screen_framebuffer(struct screen *screen)
-{
-	(void)screen;
-	pthread_mutex_lock(&shown.lock);
-	struct framebuffer *fb = shown.fb ? framebuffer_share(shown.fb) : NULL;
-	pthread_mutex_unlock(&shown.lock);
-	return fb;
-}
 
 static void show(struct xwd_fixture *file, unsigned width, unsigned height)
 {

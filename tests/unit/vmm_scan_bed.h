@@ -17,6 +17,7 @@
 
 #include "display/tiles.h"
 #include "lib/clock.h"
+#include "tests/unit/vmm_shown_screen.h"
 #include "vmm/scan.h"
 #include "vmm/screen.h"
 #include "vmm/vm.h"
@@ -70,20 +71,6 @@ int __wrap___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *
 }
 
 /* --- the screen ------------------------------------------------------------------------------ */
-
-static struct {
-	pthread_mutex_t lock;
-	struct framebuffer *fb;
-} shown = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-struct framebuffer *screen_framebuffer(struct screen *screen)
-{
-	(void)screen;
-	pthread_mutex_lock(&shown.lock);
-	struct framebuffer *fb = shown.fb ? framebuffer_share(shown.fb) : NULL;
-	pthread_mutex_unlock(&shown.lock);
-	return fb;
-}
 
 static inline void show(struct framebuffer *fb)
 {
