@@ -34,7 +34,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c \
            lib/listener.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
 
-DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch.c display/memfile.c \
+DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/deflate.c display/scratch.c \
+               display/memfile.c \
                display/screenshot.c display/grid.c display/tiles.c display/pixels.c display/scale.c \
                display/vnc.c display/vnc_gate.c display/vnc_library.c display/vnc_session.c display/pointer.c \
                display/compare.c display/stillness.c display/hash.c display/hash_avx2.c \
@@ -42,7 +43,7 @@ DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/scratch
 
 # What the CLI takes of it: a screen as somebody outside of the VMM knows it.
 SUPERVISOR_DISPLAY_SRC := display/grid.c display/picture.c display/frame_stream.c display/png.c \
-           display/scratch.c display/pixels.c display/png_read.c display/find.c
+           display/deflate.c display/scratch.c display/pixels.c display/png_read.c display/find.c
 
 VMM_SRC := vmm/main.c vmm/options.c vmm/kvm.c vmm/memory.c vmm/bus.c vmm/irq.c vmm/vm.c vmm/vcpu.c \
            vmm/devices.c vmm/serial.c vmm/platform.c vmm/control.c vmm/control_verbs.c vmm/control_viewers.c \
@@ -110,8 +111,8 @@ AGENT_SRC := guest/browser.c guest/browser_jobs.c guest/browser_targets.c guest/
            guest/relay.c guest/steps.c guest/text.c guest/tidy.c guest/verbs.c guest/windows.c guest/xwd.c
 
 # The small libraries are linked in: a session's process is up a quarter sooner, and holds less.
-VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lpthread
-SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -ldeflate -llz4 -lxxhash -Wl,-Bdynamic -lspng
+VMM_LIBS        := -Wl,-Bstatic -lfdt -ljansson -llz4 -lxxhash -Wl,-Bdynamic -lisal -lpthread
+SUPERVISOR_LIBS := -Wl,-Bstatic -ljansson -llz4 -lxxhash -Wl,-Bdynamic -lisal -lspng
 VIEW_LIBS       := -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lwebsockets -lseccomp
 AGENT_LIBS      := -ljansson -lxcb -lxcb-xtest -lxkbcommon
 
@@ -222,13 +223,13 @@ $(addprefix $(BENCH)/bin/,shot scan): $(BENCH)/bin/%: $(B)/obj/tests/bench/%.o \
                      $(call objects,tests/bench/screen.c $(DISPLAY_SRC) $(LIB_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -lisal -lxxhash -ljansson
 
 $(BENCH)/bin/watch: $(B)/obj/tests/bench/watch.o \
                      $(call objects,tests/bench/screen.c vmm/scan.c $(DISPLAY_SRC) $(LIB_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -ldeflate -lxxhash -ljansson -lvncclient -lpthread
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -lisal -lxxhash -ljansson -lvncclient -lpthread
 
 # In the test bed, beside the programs.
 E2E_PROGRAMS := $(B)/tests/viewer

@@ -5,16 +5,16 @@
 #include "display/png.h"
 
 #include <errno.h>
-#include <libdeflate.h>
+#include <isa-l/crc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "display/deflate.h"
 #include "display/scratch.h"
 #include "lib/log.h"
 #include "lib/proto.h"
 
-#define COMPRESSION_LEVEL 1
 #define PIXEL_SIZE 3u
 
 /* Around a chunk's data: length and type before, CRC behind. */
@@ -27,15 +27,14 @@
 enum filter_type { FILTER_NONE = 0, FILTER_UP = 2 };
 
 /*
- * Filtered rows, then the file, which has room for the worst case but touches only what the picture
- * needs.
+ * What deflate works in, filtered rows, then the file, which has room for the worst case but touches
+ * only what the picture needs.
  */
 struct workspace {
-	struct scratch scratch;
+	struct scratch scratch; /* begins with deflate's */
 	uint8_t *rows;
 	size_t rows_size;
 	uint8_t *file;
-	size_t deflate_room; /* bytes that deflate may write into the file */
 };
 
 static void put_be32(uint8_t *at, uint32_t value)
@@ -51,7 +50,7 @@ static uint8_t *close_chunk(uint8_t *at, const char *type, size_t size)
 {
 	put_be32(at, (uint32_t)size);
 	memcpy(at + 4, type, 4);
-	put_be32(at + CHUNK_HEAD + size, libdeflate_crc32(0, at + 4, 4 + size));
+	put_be32(at + CHUNK_HEAD + size, crc32_gzip_refl(0, at + 4, 4 + size));
 	return at + CHUNK_HEAD + size + CHUNK_TAIL;
 }
 
@@ -99,32 +98,28 @@ static void filter_rows(const uint8_t *rgb, size_t row_size, unsigned height, ui
 	}
 }
 
-static int workspace_init(struct workspace *work, struct libdeflate_compressor *compressor,
-                          size_t rows_size)
+static int workspace_init(struct workspace *work, size_t rows_size)
 {
-	size_t bound = libdeflate_zlib_compress_bound(compressor, rows_size);
+	size_t file_room = OVERHEAD + deflate_bound(rows_size);
 
-	if (scratch_init(&work->scratch, rows_size + OVERHEAD + bound) < 0)
+	if (scratch_init(&work->scratch, deflate_work_size + rows_size + file_room) < 0)
 		return -ENOMEM;
-	work->rows = work->scratch.data;
+	work->rows = (uint8_t *)work->scratch.data + deflate_work_size;
 	work->rows_size = rows_size;
 	work->file = work->rows + rows_size;
-	work->deflate_room = bound;
 	return 0;
 }
 
 /* The whole file into work->file. Its size. */
-static size_t encode_file(struct workspace *work, struct libdeflate_compressor *compressor,
-                          const uint8_t *rgb, unsigned width, unsigned height)
+static size_t encode_file(struct workspace *work, const uint8_t *rgb, unsigned width,
+                          unsigned height)
 {
 	uint8_t *idat = put_head(work->file, width, height);
 	uint8_t *end;
 	size_t size;
 
 	filter_rows(rgb, (size_t)PIXEL_SIZE * width, height, work->rows);
-	size = libdeflate_zlib_compress(compressor, work->rows, work->rows_size, idat + CHUNK_HEAD,
-	                                work->deflate_room);
-	ASSERT(size > 0); /* the room is libdeflate's own bound */
+	size = deflate_pack(work->rows, work->rows_size, work->scratch.data, idat + CHUNK_HEAD);
 	end = close_chunk(idat, "IDAT", size);
 	end = close_chunk(end, "IEND", 0);
 	return (size_t)(end - work->file);
@@ -133,22 +128,15 @@ static size_t encode_file(struct workspace *work, struct libdeflate_compressor *
 int png_encode_rgb(const uint8_t *rgb, unsigned width, unsigned height, void **out_png,
                    size_t *out_size, struct error *err)
 {
-	struct libdeflate_compressor *compressor;
 	struct workspace work;
 	size_t size;
 	void *png;
 
 	ASSERT(width >= 1 && width <= PROTO_DISPLAY_SIDE_MAX);
 	ASSERT(height >= 1 && height <= PROTO_DISPLAY_SIDE_MAX);
-	compressor = libdeflate_alloc_compressor(COMPRESSION_LEVEL);
-	if (!compressor)
-		return error_set(err, -ENOMEM, "PNG: no memory to compress");
-	if (workspace_init(&work, compressor, (1 + (size_t)PIXEL_SIZE * width) * height) < 0) {
-		libdeflate_free_compressor(compressor);
+	if (workspace_init(&work, (1 + (size_t)PIXEL_SIZE * width) * height) < 0)
 		return error_set(err, -ENOMEM, "PNG: no memory for %ux%u pixels", width, height);
-	}
-	size = encode_file(&work, compressor, rgb, width, height);
-	libdeflate_free_compressor(compressor);
+	size = encode_file(&work, rgb, width, height);
 	png = malloc(size);
 	if (png)
 		memcpy(png, work.file, size);

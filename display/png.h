@@ -4,19 +4,21 @@
  * state.
  *
  * 8-bit RGB, one IDAT. The filter of a row is None, or Up where hardly two neighbouring pixels are
- * alike (photographs), which None would store almost raw. Measured at 1280x800 (best of 15, EPYC,
- * one core; a page with text, table, form and a picture / a photograph with noise in every pixel):
+ * alike (photographs), which None would store almost raw. Deflate alone, measured at 1280x800 (best
+ * of 41, EPYC, one core; tests/bench/data/page.png / smooth colours with noise in every pixel):
  *
- *	libspng, zlib 1, all filters      54.4 ms   300 KB      80.2 ms  1,989 KB
- *	libspng, zlib 1, Up               16.7 ms   320 KB      46.1 ms  2,041 KB
- *	libspng, zlib 1, None              9.7 ms   328 KB      60.3 ms  2,643 KB
- *	libspng, Z_RLE, Up                16.1 ms   382 KB      25.5 ms  1,834 KB
- *	libdeflate 1, None                 7.5 ms   336 KB      24.6 ms  2,763 KB
- *	libdeflate 1, None or Up (ours)    7.6 ms   340 KB      24.9 ms  1,880 KB
- *	libdeflate 2, None or Up           7.9 ms   319 KB      31.3 ms  1,830 KB
+ *	zlib 1, None                       7.0 ms   188 KB      65.4 ms  2,577 KB
+ *	zlib Z_RLE, None or Up            10.6 ms   606 KB      22.9 ms  1,516 KB
+ *	libdeflate 1, None or Up           7.3 ms   193 KB      22.1 ms  1,665 KB
+ *	libdeflate 2, None or Up           6.8 ms   178 KB      43.1 ms  1,559 KB
+ *	ISA-L 0, None or Up                1.1 ms   244 KB       8.6 ms  2,638 KB
+ *	ISA-L 1, None                      1.1 ms   196 KB       7.6 ms  2,943 KB
+ *	ISA-L 1, None or Up (ours)         1.2 ms   218 KB       9.3 ms  1,634 KB
+ *	ISA-L 2, None or Up                1.2 ms   215 KB      12.0 ms  1,679 KB
+ *	ISA-L 3, None or Up                6.0 ms   211 KB      11.3 ms  1,675 KB
  *
- * libspng can't be given another deflate, and what is left of a PNG without it are three chunks: so
- * they are written here, and the tests decode them with libspng.
+ * libspng can't be given another deflate than zlib, and what is left of a PNG without it are three
+ * chunks: so they are written here, and the tests decode them with libspng.
  */
 #ifndef CLOCHE_DISPLAY_PNG_H
 #define CLOCHE_DISPLAY_PNG_H

@@ -7,10 +7,10 @@
  */
 #include "supervisor/replay.h"
 
-#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "display/deflate.h"
 #include "display/pixels.h"
 #include "display/png.h"
 #include "lib/cleanup.h"
@@ -23,7 +23,6 @@
 #define ATLAS_COLUMN 512u /* rows of a column */
 #define ATLAS_WIDTH (ATLAS_ROWS / ATLAS_COLUMN * ROW_PIXELS)
 #define EVENTS_PIECE ((size_t)512 << 10)
-#define EVENTS_LEVEL 6 /* of zlib's: runs are a tenth then, and it takes milliseconds */
 #define ACTIONS_PIECE 500u
 #define MARK "<!--DATA-->"
 
@@ -100,16 +99,12 @@ static int put_events(struct page *page)
 		return failure_set_nomem(page->failure);
 	if (events->size == 0)
 		return 0;
-	struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(EVENTS_LEVEL);
-	size_t room = libdeflate_zlib_compress_bound(compressor, events->size);
-	cleanup_free uint8_t *packed = malloc(room);
-	size_t size = compressor && packed ? libdeflate_zlib_compress(compressor, events->data,
-	                                                              events->size, packed, room)
-	                                   : 0;
-	libdeflate_free_compressor(compressor);
-	events->size = 0;
-	if (size == 0)
+	cleanup_free void *work = calloc(1, deflate_work_size);
+	cleanup_free uint8_t *packed = malloc(deflate_bound(events->size));
+	if (!work || !packed)
 		return failure_set_nomem(page->failure);
+	size_t size = deflate_pack(events->data, events->size, work, packed);
+	events->size = 0;
 	return put_base64(page, "type=\"text/plain\" class=\"events\"", packed, size);
 }
 

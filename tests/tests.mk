@@ -36,7 +36,7 @@ unit_test_guest_tidy_WRAP := open sync
 
 SUPERVISOR_UNDER_TEST := $(filter-out supervisor/main.c supervisor/cmd_%,$(SUPERVISOR_SRC)) \
                          $(SUPERVISOR_DISPLAY_SRC)
-SUPERVISOR_TEST_LIBS := -ldeflate -llz4 -lspng -lxxhash
+SUPERVISOR_TEST_LIBS := -lisal -llz4 -lspng -lxxhash
 unit_test_supervisor_actions_SRC := $(SUPERVISOR_UNDER_TEST)
 unit_test_supervisor_actions_LIBS := $(SUPERVISOR_TEST_LIBS)
 unit_test_supervisor_actions_frame_SRC := $(SUPERVISOR_UNDER_TEST)
@@ -68,7 +68,9 @@ unit_test_supervisor_view_SRC := $(SUPERVISOR_UNDER_TEST) \
                                  $(addprefix supervisor/view_,assets.c page.c request.c)
 unit_test_supervisor_view_LIBS := $(SUPERVISOR_TEST_LIBS)
 
-DISPLAY_LIBS := -ldeflate -lspng -lxxhash
+DISPLAY_LIBS := -lisal -lspng -lxxhash
+unit_test_display_deflate_SRC := display/deflate.c
+unit_test_display_deflate_LIBS := -lisal -lz
 unit_test_display_find_SRC := $(SUPERVISOR_DISPLAY_SRC)
 unit_test_display_find_LIBS := $(DISPLAY_LIBS)
 unit_test_display_framebuffer_SRC := $(DISPLAY_SRC)

@@ -45,7 +45,7 @@ BENCHMARKS = [
     Benchmark("shot.png",
               "a page in Chromium, 1280x800: guest pages to RGB, hash, PNG, sealed file",
               "native", "ms", "libpng at its defaults, same pages",
-              "p50 <= 15", native.shot_page),
+              "p50 <= 10", native.shot_page),
     Benchmark("shot.png.noise",
               "the same page under noise, nearly the worst that a screen can show",
               "native", "ms", "libpng at its defaults, same pages", "", native.shot_noise),

@@ -25,7 +25,7 @@ fuzz_balloon_WRAP := ioctl clock_gettime
 fuzz_blk_SRC := $(filter vmm/virtio/blk%,$(VMM_SRC)) tests/fuzz/worker.c $(FUZZ_DRIVER)
 fuzz_blk_WRAP := ioctl clock_gettime
 fuzz_display_SRC := vmm/screen_pages.c $(DISPLAY_SRC) $(FUZZ_RAM)
-fuzz_display_LIBS := -ldeflate -lxxhash
+fuzz_display_LIBS := -lisal -lxxhash
 fuzz_frames_SRC := supervisor/frames.c $(SUPERVISOR_DISPLAY_SRC)
 fuzz_frames_LIBS := $(SUPERVISOR_TEST_LIBS)
 fuzz_loader_SRC := $(ARCH)/loader.c $(ARCH)/boot_params.c $(ARCH)/fdt.c vmm/memory.c
@@ -51,10 +51,10 @@ fuzz_state_SRC := $(filter-out vmm/virtio/worker.c $(FUZZ_DRIVER),$(filter vmm/v
                   tests/fuzz/worker.c tests/unit/vmm_fake_vcpu.c vmm/serial.c vmm/screen.c \
                   vmm/screen_pages.c $(addprefix $(ARCH)/,ioapic.c cpu_state.c msrs.c cpuid.c) \
                   $(DISPLAY_SRC) $(FUZZ_DRIVER)
-fuzz_state_LIBS := -ldeflate -lxxhash
+fuzz_state_LIBS := -lisal -lxxhash
 fuzz_state_WRAP := ioctl clock_gettime
 fuzz_vnc_SRC := $(DISPLAY_SRC)
-fuzz_vnc_LIBS := -ldeflate -lxxhash
+fuzz_vnc_LIBS := -lisal -lxxhash
 fuzz_vsock_SRC := $(filter vmm/virtio/vsock%,$(VMM_SRC)) $(FUZZ_DRIVER)
 fuzz_vsock_WRAP := ioctl clock_gettime
 fuzz_wire_SRC :=
