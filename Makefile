@@ -232,12 +232,19 @@ $(BENCH)/bin/watch: $(B)/obj/tests/bench/watch.o \
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lpng -lisal -lxxhash -ljansson -lvncclient -lpthread
 
 # In the test bed, beside the programs.
-E2E_PROGRAMS := $(B)/tests/viewer
+E2E_PROGRAMS := $(B)/tests/viewer $(B)/npm/node_modules/.package-lock.json
 
 $(B)/tests/viewer: $(B)/obj/tests/e2e/viewer.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lvncclient
+
+# The other viewer's library: this version, with this checksum, and nothing of it runs when it is installed.
+$(B)/npm/node_modules/.package-lock.json: $(addprefix tests/e2e/rfb2/package,.json -lock.json)
+	@mkdir -p $(B)/npm && cp $^ $(B)/npm/
+	$(call say,NPM,$(B)/npm)
+	$(Q)npm ci --prefix $(B)/npm --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
+	@touch $@
 
 # Freestanding: it has no kernel below it.
 $(BENCH)/bin/guest: tests/bench/guest.c vmm/arch/arch.h vmm/arch/x86_64/layout.h
@@ -288,14 +295,14 @@ check-view: ## the viewer and a recording's page in a browser of this host
 
 .PHONY: check-e2e
 check-e2e: ## real guests, from boot to kill, in the test bed
-	@scripts/setup build images testbed check
+	@scripts/setup build images testbed check npm
 	@$(MAKE) --no-print-directory all images $(INSIDE_PROGRAMS) $(E2E_PROGRAMS)
 	@scripts/build-testbed >/dev/null
 	@scripts/run-tests --timeout 2500 --jobs 2 $(E2E_TESTS)
 
 .PHONY: check
 check: ## everything: units, native bed, the agent, 20 s of each fuzz target, end to end
-	@scripts/setup build images testbed check agent view fuzz
+	@scripts/setup build images testbed check agent view npm fuzz
 	@$(MAKE) --no-print-directory all images tests $(INSIDE_PROGRAMS) $(E2E_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzz-build
 	@scripts/build-testbed >/dev/null

@@ -11,7 +11,7 @@ import programs
 from programs import cloche
 from harness import PATIENCE, Skip, check, contains, equal, test, wait_until
 
-PROGRAM = os.path.join(programs.TREE, "build/tests/viewer")
+MODULES = os.path.join(programs.TREE, "build/npm/node_modules")
 ARROW = 32  # pixels that the pointer covers at most, each way
 SHIFT, RETURN = 0xffe1, 0xff0d
 PATCH = (60, 60)  # of the page, inside its first block
@@ -20,11 +20,14 @@ BLOCK = 0xff0000
 
 class Viewer:
     """A viewer of libvncclient's."""
+    COMMAND = [os.path.join(programs.TREE, "build/tests/viewer")]
 
     def __init__(self, guest, *encodings):
-        self.process = subprocess.Popen([PROGRAM, guest.path("vnc.sock"), *encodings],
+        self.process = subprocess.Popen([*self.COMMAND, guest.path("vnc.sock"), *encodings],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True,
+                                        env=os.environ | {"NODE_PATH": MODULES,
+                                                          "NODE_NO_WARNINGS": "1"})
         width, height, self.title = self.answer().split(" ", 2)
         self.width, self.height = int(width), int(height)
 
@@ -71,6 +74,11 @@ class Viewer:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class NpmViewer(Viewer):
+    """A viewer of rfb2's, which comes from npm."""
+    COMMAND = ["node", os.path.join(programs.TREE, "tests/e2e/rfb2/viewer.js")]
 
 
 def bare(guest):
@@ -163,25 +171,29 @@ def park(guest):
     return guest.loaded["screenWidth"] - 2, guest.loaded["screenHeight"] - 2
 
 
+def sees_the_screen(viewer, guest, spot):
+    """Waits until it does: a browser moves now and then, so both are asked until they agree."""
+    width, height, _ = rgb(guest)
+    arrow = 3 * (width * spot[1] + spot[0])
+
+    def agree():
+        seen = viewer.look()
+        equal(seen[arrow:arrow + 3], b"\0\0\0", "the pointer's tip")
+        return not differs(seen, rgb(guest)[2], width, height, spot)
+
+    equal((viewer.width, viewer.height), (width, height), "the size")
+    contains(viewer.title, guest.name)
+    wait_until(agree, "the screen as it is")
+
+
 @test(guest="main")
 def viewers_see_the_screen(guest):
     guest.open_test_page()
     spot = park(guest)
     guest.settle()
-    width, height, _ = rgb(guest)
-    arrow = 3 * (width * spot[1] + spot[0])
-
-    def sees_it(viewer):
-        """A browser moves now and then: both are asked until they agree."""
-        seen = viewer.look()
-        equal(seen[arrow:arrow + 3], b"\0\0\0", "the pointer's tip")
-        return not differs(seen, rgb(guest)[2], width, height, spot)
-
     for encodings in ("raw", "hextile", "zlib", "zrle"):  # Tight's JPEG loses something
         with Viewer(guest, f"{encodings} raw") as viewer:
-            equal((viewer.width, viewer.height), (width, height), "the size")
-            contains(viewer.title, guest.name)
-            wait_until(lambda v=viewer: sees_it(v), f"the screen as it is, by {encodings}")
+            sees_the_screen(viewer, guest, spot)
             equal(viewer.leave(), 0, "the viewer's status")
     alone(guest)
     check("scan" not in threads(guest), "somebody looks on when all have left")
@@ -235,6 +247,29 @@ def a_viewer_of_others_sees_it_too(guest):
         at = 3 * (width * (top + y) + left + x)
         wrong = max(abs(a - b) for a, b in zip(pixels[at:at + 3], wanted[at:at + 3]))
         check(wrong <= 8, f"{x},{y} is {tuple(pixels[at:at + 3])}, not {tuple(wanted[at:at + 3])}")
+
+
+@test(guest="main")
+def a_viewer_from_npm_sees_it_and_types(guest):
+    mark = guest.open_test_page()
+    spot = park(guest)
+    guest.settle()
+    first = guest.at(130, 180)
+    with NpmViewer(guest) as viewer:
+        sees_the_screen(viewer, guest, spot)
+        viewer.click(*first)
+        viewer.type("not heard")
+        cloche("control", guest.name, "--take", status=0)
+        viewer.click(*first)
+        guest.web.wait("focus", mark, target="first")
+        viewer.type("From npm")
+        guest.web.wait("input", mark, target="first", value="From npm")
+        cloche("control", guest.name, "--release", status=0)
+        viewer.type("not heard either")
+        guest.act("type", text="!")
+        guest.web.wait("input", mark, target="first", value="From npm!")
+        equal(viewer.leave(), 0, "the viewer's status")
+    alone(guest)
 
 
 @test(guest="main")
