@@ -56,16 +56,30 @@ static const char *way(const json_t *step)
 	return !down ? "" : json_is_true(down) ? " (down)" : " (up)";
 }
 
-/* A button, or the wheel: as many steps as are alike are told once. Their number. */
+/* Of how many steps a press consists: a button that goes down and comes up at once, or just one. */
+static size_t press_size(const json_t *steps, size_t at)
+{
+	const json_t *step = json_array_get(steps, at), *next = json_array_get(steps, at + 1);
+
+	return json_is_true(json_object_get(step, "down")) &&
+	                       json_is_false(json_object_get(next, "down")) &&
+	                       json_equal(json_object_get(step, "button"),
+	                                  json_object_get(next, "button"))
+	               ? 2
+	               : 1;
+}
+
+/* A button, or the wheel: as many presses as are alike are told once. How many steps they are. */
 static size_t add_button(struct line *line, const json_t *steps, size_t at, const json_t *place)
 {
 	const json_t *step = json_array_get(steps, at);
 	json_int_t button = json_integer_value(json_object_get(step, "button"));
-	size_t count = 1;
+	size_t size = press_size(steps, at), count = 1;
 	char where[32] = "";
 	char times[32] = "";
 
-	while (json_equal(json_array_get(steps, at + count), step))
+	while (json_equal(json_array_get(steps, at + count * size), step) &&
+	       press_size(steps, at + count * size) == size)
 		count++;
 	if (place)
 		snprintf(where, sizeof(where), " %lld,%lld",
@@ -73,8 +87,8 @@ static size_t add_button(struct line *line, const json_t *steps, size_t at, cons
 		         (long long)json_integer_value(json_array_get(place, 1)));
 	if (count > 1)
 		snprintf(times, sizeof(times), " x%zu", count);
-	add(line, "%s%s%s%s", button_name(button), where, way(step), times);
-	return count;
+	add(line, "%s%s%s%s", button_name(button), where, size == 1 ? way(step) : "", times);
+	return count * size;
 }
 
 /* One step that is no button. */

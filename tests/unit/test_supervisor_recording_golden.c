@@ -188,6 +188,11 @@ static void test_descriptions(void **state)
 		  "5},"
 		  "{\"button\":1,\"down\":true},{\"move\":[3,4]},{\"button\":1,\"down\":false}]}",
 		  "scroll down x2, left click (down), left click 3,4 (up)" },
+		{ "{\"event\":\"action\",\"verb\":\"input\",\"steps\":[{\"move\":[3,4]},"
+		  "{\"button\":1,\"down\":true},{\"button\":1,\"down\":false},"
+		  "{\"button\":1,\"down\":true},{\"button\":1,\"down\":false},"
+		  "{\"button\":3,\"down\":true},{\"button\":1,\"down\":false}]}",
+		  "left click 3,4 x2, right click (down), left click (up)" },
 		{ "{\"event\":\"control\",\"holder\":2}", "viewer 2 takes control" },
 		{ "{\"event\":\"control\"}", "control is given back" },
 	};
