@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """headless.py - a headless Chromium of this machine, driven over its DevTools pipe."""
+import base64
 import json
 import os
 import select
@@ -40,7 +41,7 @@ class Headless:
              *FLAGS, *(LIGHT_FLAGS if light else []), f"--user-data-dir={self.home}", f"--window-size={size[0]},{size[1]}",
              "about:blank"],
             pass_fds=(commands, answers), stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log, start_new_session=True, env=dict(os.environ, HOME=self.home))
+            stderr=self.log, start_new_session=True, env=dict(os.environ, HOME=self.home, TMPDIR=self.home))
         os.close(commands)
         os.close(answers)
         self.out, self.inp = ours_out, ours_in
@@ -151,6 +152,10 @@ class Headless:
         for char in text:
             code = f"Digit{char}" if char.isdigit() else f"Key{char.upper()}"
             self.key(char, code, ord(char.upper()), char)
+
+    def picture(self, path):
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def complaints(self):
         """What the browser found wrong with pages so far: console errors, policy violations."""

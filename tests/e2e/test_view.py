@@ -3,42 +3,11 @@
 
 The browser is the root image's own, run beside the guest, not in it.
 """
-import contextlib
-import os
-import subprocess
-
-import headless
-import programs
-from harness import PATIENCE, Skip, check, contains, equal, more_time, test, wait_until
+from harness import check, contains, equal, more_time, test, wait_until
 from png import Image
 from programs import cloche
-from viewing import STATE, WATCHING, View, canvas, differing, on_page
+from viewing import STATE, WATCHING, View, canvas, differing, on_page, outside
 from test_screen import FIRST, picture
-
-NOVNC = "/usr/share/novnc/core/rfb.js"
-
-
-@contextlib.contextmanager
-def outside():
-    """A browser, in a tree of the root image over which nothing is written but /tmp."""
-    if not os.path.exists(NOVNC):
-        raise Skip("novnc is not here")
-    root = os.path.join(programs.RUNTIME, "browser-root")
-    os.makedirs(root, exist_ok=True)
-    mounts = [(("-t", "erofs", "-o", "loop,ro"), programs.image("root.erofs"), ""),
-              (("--bind",), "/dev", "/dev"), (("--bind",), "/proc", "/proc"),
-              (("--bind",), "/sys", "/sys"), (("--bind",), "/tmp", "/tmp")]
-    try:
-        for options, what, where in mounts:
-            subprocess.run(["mount", *options, what, root + where], check=True)
-        browser = headless.Headless(("chroot", root), patience=PATIENCE, light=True)
-        try:
-            more_time()
-            yield browser
-        finally:
-            browser.close()
-    finally:
-        subprocess.run(["umount", "--recursive", "--lazy", root], check=False)
 
 
 def shot(guest):

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """viewing.py - `cloche view` at work, and what its page shows in a headless browser."""
 import base64
+import contextlib
 import json
 import os
 import signal
 import subprocess
 
+import headless
 import programs
-from harness import PATIENCE, check
+from harness import PATIENCE, Skip, check, more_time
 from websocket import WebSocket
 
 STATE = "document.getElementById('state').textContent"
 WATCHING = f"{STATE}.startsWith('You watch')"
+NOVNC = "/usr/share/novnc/core/rfb.js"
 OFF = 24  # how much of 255 a channel may differ: what isn't flat may be sent as JPEG
 
 
@@ -55,6 +58,29 @@ class View:
         self.process.wait()
         for file in (self.process.stdout, self.process.stderr):
             file.close()
+
+
+@contextlib.contextmanager
+def outside(size=(1400, 1000)):
+    """A browser, in a tree of the root image over which nothing is written but /tmp."""
+    if not os.path.exists(NOVNC):
+        raise Skip("novnc is not here")
+    root = os.path.join(programs.RUNTIME, "browser-root")
+    os.makedirs(root, exist_ok=True)
+    mounts = [(("-t", "erofs", "-o", "loop,ro"), programs.image("root.erofs"), ""),
+              (("--bind",), "/dev", "/dev"), (("--bind",), "/proc", "/proc"),
+              (("--bind",), "/sys", "/sys"), (("--bind",), "/tmp", "/tmp")]
+    try:
+        for options, what, where in mounts:
+            subprocess.run(["mount", *options, what, root + where], check=True)
+        browser = headless.Headless(("chroot", root), size, PATIENCE, light=True)
+        try:
+            more_time()
+            yield browser
+        finally:
+            browser.close()
+    finally:
+        subprocess.run(["umount", "--recursive", "--lazy", root], check=False)
 
 
 def canvas(browser):
