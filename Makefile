@@ -37,7 +37,7 @@ LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/deflate.c display/scratch.c \
                display/memfile.c \
                display/screenshot.c display/grid.c display/tiles.c display/pixels.c display/scale.c \
-               display/vnc.c display/vnc_gate.c display/vnc_library.c display/vnc_session.c display/pointer.c \
+               display/vnc.c display/vnc_gate.c display/vnc_library.c display/vnc_session.c \
                display/compare.c display/stillness.c display/hash.c display/hash_avx2.c \
                display/frame_stream.c
 

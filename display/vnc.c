@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "display/pointer.h"
 #include "display/scratch.h"
 #include "display/vnc_gate.h"
 #include "display/vnc_session.h"
@@ -44,7 +43,6 @@ struct vnc_source {
 	pthread_mutex_t lock;
 	struct scratch pixels; /* rows of width pixels, 0x00RRGGBB */
 	struct vnc_viewer *viewers;
-	atomic_uint pointer; /* y << 16 | x */
 };
 
 struct vnc_viewer {
@@ -62,7 +60,6 @@ struct vnc_viewer {
 	uint8_t *damaged; /* owned, the thread's: what it has taken of that */
 	/* The thread's. */
 	struct scratch pixels;
-	unsigned pointer; /* painted there */
 	struct vnc_session *session;
 	char reason[256];
 };
@@ -89,8 +86,6 @@ int vnc_source_create(struct vnc_library *library, unsigned width, unsigned heig
 	}
 	source->library = library;
 	source->grid = grid_of(width, height);
-	/* Where X has it at first. */
-	atomic_store(&source->pointer, height / 2 << 16 | width / 2);
 	snprintf(source->name, sizeof(source->name), "cloche: %s", name);
 	pthread_mutex_init(&source->lock, NULL);
 	*out_source = source;
@@ -141,21 +136,6 @@ bool vnc_source_show(struct vnc_source *source, const struct tiles *tiles)
 	return fits;
 }
 
-void vnc_source_point(struct vnc_source *source, unsigned x, unsigned y)
-{
-	unsigned place = y << 16 | x;
-
-	/* Of a screen that has another size by now. */
-	if (x >= source->grid.width || y >= source->grid.height)
-		return;
-	if (atomic_exchange(&source->pointer, place) == place)
-		return;
-	pthread_mutex_lock(&source->lock);
-	for (const struct vnc_viewer *viewer = source->viewers; viewer; viewer = viewer->next)
-		wake(viewer);
-	pthread_mutex_unlock(&source->lock);
-}
-
 /* --- a viewer's thread -------------------------------------------------------------------------- */
 
 static void on_key(void *arg, uint32_t keysym, bool down)
@@ -190,26 +170,14 @@ static int open_session(struct vnc_viewer *viewer)
 	return vnc_session_create(viewer->source->library, &options, &viewer->session);
 }
 
-static struct rectangle area_of_pointer(const struct vnc_viewer *viewer)
-{
-	return pointer_area(&viewer->source->grid, viewer->pointer & 0xffff, viewer->pointer >> 16);
-}
-
-/*
- * Into the viewer's copy, with the pointer painted over it: where it was goes back to what is below, and what
- * comes afresh is painted over again. @out_changed: RECTANGLES_MAX; their number.
- */
+/* Into the viewer's copy. @out_changed: RECTANGLES_MAX; their number. */
 static size_t take_damage(struct vnc_viewer *viewer, struct rectangle *out_changed)
 {
 	struct vnc_source *source = viewer->source;
 	const struct grid *grid = &source->grid;
-	unsigned count = grid_count(grid), pointer = atomic_load(&source->pointer);
-	struct rectangle was = area_of_pointer(viewer);
+	unsigned count = grid_count(grid);
 
-	memset(viewer->damaged, 0, count);
 	pthread_mutex_lock(&source->lock);
-	if (pointer != viewer->pointer)
-		grid_mark(grid, &was, viewer->damage);
 	for (unsigned i = 0; i < count; i++) {
 		struct rectangle area = grid_tile(grid, i);
 
@@ -219,12 +187,6 @@ static size_t take_damage(struct vnc_viewer *viewer, struct rectangle *out_chang
 	memcpy(viewer->damaged, viewer->damage, count);
 	memset(viewer->damage, 0, count);
 	pthread_mutex_unlock(&source->lock);
-	bool moved = pointer != viewer->pointer;
-	viewer->pointer = pointer;
-	struct rectangle is = area_of_pointer(viewer);
-	if (moved)
-		grid_mark(grid, &is, viewer->damaged);
-	pointer_draw(grid, pointer & 0xffff, pointer >> 16, viewer->pixels.data);
 	return grid_rectangles(grid, viewer->damaged, out_changed, RECTANGLES_MAX);
 }
 
@@ -320,7 +282,6 @@ static int fill_viewer(struct vnc_viewer *viewer, struct error *err)
 	    scratch_init(&viewer->pixels, (size_t)grid->width * grid->height * PIXEL_SIZE))
 		return error_set(err, -ENOMEM, "no memory for a viewer");
 	memset(viewer->damage, 1, count);
-	viewer->pointer = atomic_load(&viewer->source->pointer);
 	return 0;
 }
 

@@ -8,9 +8,9 @@
  *	   its own copy, its own libvncserver screen with one client, its socket
  *
  * Encoders are libvncserver's. It writes until all is written, so each viewer has a thread: one that
- * doesn't read stops its own thread and nobody else. Damage, pacing and who may type are ours, and so is the
- * pointer, which is painted into each viewer's copy. A viewer is anybody who may connect: what it says is cut
- * into messages and checked before the library sees any of it (vnc_gate.h).
+ * doesn't read stops its own thread and nobody else. Damage, pacing and who may type are ours. The
+ * pointer is in the picture: the guest's X server paints it there. A viewer is anybody who may connect: what it
+ * says is cut into messages and checked before the library sees any of it (vnc_gate.h).
  *
  * The library and what it drags in are loaded when the first viewer comes, and not before: a session
  * that nobody looks at starts without it.
@@ -70,9 +70,6 @@ void vnc_source_destroy(struct vnc_source *source);
  * all viewers are sent away. Any one thread; copies, doesn't wait for viewers.
  */
 bool vnc_source_show(struct vnc_source *source, const struct tiles *tiles);
-
-/* Where the pointer is; nowhere on the screen: it stays where it was. Any thread. */
-void vnc_source_point(struct vnc_source *source, unsigned x, unsigned y);
 
 /*
  * A viewer on the connected stream socket @fd, which is taken, on failure too. @number is a descriptor below

@@ -312,11 +312,6 @@ static void on_agent_reply(void *arg, json_t *reply, const void *blob, size_t bl
 	struct pending *pending = arg;
 
 	scan_poke(pending->control->vm->scan);
-	/* What "input" answers. */
-	if (json_object_get(reply, "steps"))
-		viewers_point(pending->control->vm->viewers,
-		              json_integer_value(json_object_get(reply, "x")),
-		              json_integer_value(json_object_get(reply, "y")));
 	json_object_set_new(reply, "id", json_integer(pending->id));
 	control_complete(pending, json_incref(reply), blob, blob_size, -1);
 }

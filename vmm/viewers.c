@@ -65,8 +65,6 @@ struct viewers {
 	bool sending;          /* a request with input is under way */
 	json_t *release;       /* owned: steps that let go, to be sent before all else */
 	atomic_bool size_gone; /* the screen has got another size */
-	bool has_pointer;      /* known from what somebody did, maybe before anybody looked */
-	unsigned pointer_x, pointer_y;
 	int event_fd; /* owned eventfd: input, or someone has left */
 	struct loop_watch event_watch;
 	struct log_limit complaints, arrivals;
@@ -146,8 +144,6 @@ static void on_input_done(void *arg, json_t *reply, const void *blob, size_t blo
 		notify(viewers); /* not from here: the agent may have refused at once */
 		return;
 	}
-	viewers_point(viewers, json_integer_value(json_object_get(reply, "x")),
-	              json_integer_value(json_object_get(reply, "y")));
 	send_input(viewers);
 }
 
@@ -319,8 +315,6 @@ static int open_source(struct viewers *viewers, struct error *err)
 		                        &viewers->source, err);
 	if (ret)
 		return ret;
-	if (viewers->has_pointer)
-		vnc_source_point(viewers->source, viewers->pointer_x, viewers->pointer_y);
 	viewers->watch = (struct scan_listener){ .frame = on_frame, .fd = -1 };
 	ret = scan_add(viewers->vm->scan, &viewers->watch);
 	if (ret) {
@@ -450,20 +444,6 @@ json_t *viewers_describe(const struct viewers *viewers)
 	if (holder)
 		json_object_set_new(object, "holder", json_integer((json_int_t)holder));
 	return object;
-}
-
-void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y)
-{
-	unsigned width, height;
-
-	if (!viewers || !screen_size(viewers->vm->screen, &width, &height) || x < 0 || y < 0 ||
-	    x >= width || y >= height)
-		return;
-	viewers->has_pointer = true;
-	viewers->pointer_x = (unsigned)x;
-	viewers->pointer_y = (unsigned)y;
-	if (viewers->source)
-		vnc_source_point(viewers->source, viewers->pointer_x, viewers->pointer_y);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------- */

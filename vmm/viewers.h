@@ -59,7 +59,4 @@ json_t *viewers_describe(const struct viewers *viewers);
 void viewers_hold(struct viewers *viewers);
 void viewers_go_on(struct viewers *viewers);
 
-/* The guest says that its pointer is there; any numbers. Takes NULL. */
-void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y);
-
 #endif

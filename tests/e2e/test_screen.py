@@ -4,7 +4,7 @@ import os
 
 import programs
 from programs import cloche
-from harness import PATIENCE, Skip, check, contains, equal, test
+from harness import PATIENCE, Skip, check, contains, equal, test, wait_until
 from png import Image
 
 # As in page.html.
@@ -143,6 +143,23 @@ def pointer_moves(guest):
     mark = guest.web.mark()
     guest.act("mouse_move", coordinate=guest.at(*TWO))
     guest.web.wait("mouseover", mark, target="two")
+
+
+@test(guest="main")
+def pointer_is_in_the_picture(guest):
+    """The guest's X server paints it: people see it, whatever they watch with."""
+    guest.open_test_page()
+    x, y = guest.at(10, 400)
+
+    def dark():
+        rows = Image(guest.shot(picture("pointer.png"))).rows[y - 8:y + 20]
+        return sum(1 for row in rows for at in range(3 * (x - 8), 3 * (x + 16), 3)
+                   if max(row[at:at + 3]) < 64)
+
+    guest.act("mouse_move", coordinate=[x + 200, y])
+    wait_until(lambda: dark() == 0, "a picture without it")
+    guest.act("mouse_move", coordinate=[x, y])
+    wait_until(lambda: dark() > 20, "the pointer in the picture")
 
 
 @test(guest="main")

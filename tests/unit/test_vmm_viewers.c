@@ -370,50 +370,6 @@ static void test_no_low_descriptors(void **state)
 	setrlimit(RLIMIT_NOFILE, &before);
 }
 
-/* What that pixel looks like to a viewer. */
-static uint32_t look_at(int fd, unsigned x, unsigned y)
-{
-	const uint8_t request[] = {
-		3, 0, (uint8_t)(x >> 8), (uint8_t)x, (uint8_t)(y >> 8), (uint8_t)y, 0, 1, 0, 1
-	};
-	uint32_t pixel;
-
-	say(fd, request, sizeof(request));
-	hear(fd, 4 + 12); /* an update, a rectangle */
-	assert_int_equal(recv(fd, &pixel, sizeof(pixel), MSG_WAITALL), sizeof(pixel));
-	return pixel & 0xffffff;
-}
-
-/* The screen is black, the pointer's inside white: right and below of its tip. */
-static void test_pointer(void **state)
-{
-	static const struct {
-		json_int_t x, y;
-		unsigned seen_x, seen_y;
-	} rows[] = {
-		{ 100, 50, 100, 50 },
-		{ -1, 50, 100, 50 },
-		{ WIDTH, 50, 100, 50 },
-		{ 100, INT64_MAX, 100, 50 },
-		{ WIDTH - 4, HEIGHT - 4, WIDTH - 4, HEIGHT - 4 },
-	};
-	(void)state;
-	viewers_point(bed.viewers, 10, 20); /* when nobody looked yet */
-	int fd = join();
-	assert_int_equal(look_at(fd, 11, 22), 0xffffff);
-	assert_int_equal(look_at(fd, WIDTH / 2 + 1, HEIGHT / 2 + 2), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		viewers_point(bed.viewers, rows[i].x, rows[i].y);
-		assert_int_equal(look_at(fd, rows[i].seen_x + 1, rows[i].seen_y + 2), 0xffffff);
-		assert_int_equal(look_at(fd, 11, 22), 0);
-	}
-	close(fd);
-	run_until(count() == 0);
-	fd = join();
-	assert_int_equal(look_at(fd, WIDTH - 3, HEIGHT - 2), 0xffffff);
-	close(fd);
-}
-
 static void test_only_the_holder_is_heard(void **state)
 {
 	int first = join(), second = join();
@@ -563,7 +519,6 @@ int main(void)
 		VIEWERS_TEST(test_no_screen_yet),
 		VIEWERS_TEST(test_more_than_there_may_be),
 		VIEWERS_TEST(test_no_low_descriptors),
-		VIEWERS_TEST(test_pointer),
 		VIEWERS_TEST(test_only_the_holder_is_heard),
 		VIEWERS_TEST(test_who_can_take),
 		VIEWERS_TEST(test_a_slow_guest),

@@ -233,13 +233,6 @@ json_t *viewers_describe(const struct viewers *viewers)
 	return json_pack("{s:[],s:I}", "viewers", "holder", (json_int_t)viewers->holder);
 }
 
-void viewers_point(struct viewers *viewers, json_int_t x, json_int_t y)
-{
-	(void)viewers;
-	(void)x;
-	(void)y;
-}
-
 void copies_fork(struct vm *vm, struct clone_plan *plans, unsigned count, copy_done *done,
                  void *arg)
 {
