@@ -32,7 +32,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 # --- sources ---------------------------------------------------------------------------------
 
 LIB_SRC := lib/error.c lib/log.c lib/cleanup.c lib/loop.c lib/wire_parser.c lib/wire_conn.c lib/sock.c \
-           lib/listener.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
+           lib/listener.c lib/full_io.c lib/thread.c lib/token_bucket.c lib/wire_fields.c
 
 DISPLAY_SRC := display/framebuffer.c display/xwd.c display/png.c display/deflate.c display/scratch.c \
                display/memfile.c \

@@ -14,27 +14,13 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif
 
 #define ALL_SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
-
-static int write_whole(int fd, const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
 
 int memfile_create(const char *name, const void *data, size_t size, int *out_fd, struct error *err)
 {
@@ -46,7 +32,7 @@ int memfile_create(const char *name, const void *data, size_t size, int *out_fd,
 		fd = memfd_create(name, flags); /* a kernel before 6.3 */
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make a memfd: %s", strerror(errno));
-	rc = write_whole(fd, data, size);
+	rc = write_full(fd, data, size);
 	if (rc < 0)
 		return error_set(err, rc, "cannot write to a memfd: %s", strerror(-rc));
 	if (fcntl(fd, F_ADD_SEALS, ALL_SEALS) < 0 || lseek(fd, 0, SEEK_SET) < 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/full_io.h"
 
 #define LOG_LINE_MAX 1024
 
@@ -46,20 +47,6 @@ static void defuse_control_bytes(char *text, size_t size)
 	}
 }
 
-static void write_whole(const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(STDERR_FILENO, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return; /* there is nowhere left to complain */
-		data += n;
-		size -= (size_t)n;
-	}
-}
-
 /* What snprintf() put into a buffer of @room bytes, given what it returned. */
 static size_t printed(int n, size_t room)
 {
@@ -81,7 +68,8 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum log_level leve
 	defuse_control_bytes(line + used, body);
 	used += body;
 	line[used] = '\n'; /* the byte of the terminating NUL */
-	write_whole(line, used + 1);
+	/* If that fails, there is nowhere left to complain. */
+	(void)write_full(STDERR_FILENO, line, used + 1);
 	errno = saved_errno;
 }
 

@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/full_io.h"
 #include "lib/proto.h"
 #include "supervisor/client.h"
 #include "supervisor/hostfile.h"
@@ -65,25 +66,6 @@ static int write_piece(struct copy *copy, const void *data, size_t size, mode_t 
 	                         &reply, failure);
 }
 
-/* Fills @buffer from @fd as far as the file goes. Bytes, or -errno. */
-static ssize_t read_piece(int fd, uint8_t *buffer)
-{
-	size_t used = 0;
-
-	while (used < PIECE_MAX) {
-		ssize_t n = read(fd, buffer + used, PIECE_MAX - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		used += (size_t)n;
-	}
-	return (ssize_t)used;
-}
-
 static int open_source(struct copy *copy, int *out_fd, mode_t *out_mode, struct failure *failure)
 {
 	cleanup_fd int fd = open(copy->host_path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -114,7 +96,7 @@ static int copy_in(struct copy *copy, struct failure *failure)
 	if (open_source(copy, &fd, &mode, failure) < 0)
 		return -1;
 	do {
-		n = read_piece(fd, buffer);
+		n = read_full(fd, buffer, PIECE_MAX);
 		if (n < 0)
 			return failure_set(failure, STATUS_FAILED, CODE_HOST,
 			                   "cannot read %.300s: %s", copy->host_path,

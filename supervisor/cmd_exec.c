@@ -6,13 +6,13 @@
  * The exit status is the command's; what goes wrong on the way to it has the statuses of
  * timeout(1) and the shell (failure.h), so that a script can tell the two apart.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 #include "lib/proto.h"
 #include "supervisor/client.h"
 #include "supervisor/exec_status.h"
@@ -37,26 +37,17 @@ struct input {
 static int read_stdin(struct input *out_input, struct failure *failure)
 {
 	cleanup_free char *data = malloc(WIRE_BLOB_MAX + 1);
-	size_t used = 0;
 
 	if (!data)
 		return failure_set_nomem(failure);
-	while (used <= WIRE_BLOB_MAX) {
-		ssize_t n = read(STDIN_FILENO, data + used, WIRE_BLOB_MAX + 1 - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return failure_set(failure, STATUS_FAILED, CODE_HOST,
-			                   "cannot read stdin: %s", strerror(errno));
-		if (n == 0)
-			break;
-		used += (size_t)n;
-	}
-	if (used > WIRE_BLOB_MAX)
+	ssize_t n = read_full(STDIN_FILENO, data, WIRE_BLOB_MAX + 1);
+	if (n < 0)
+		return failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot read stdin: %s",
+		                   strerror((int)-n));
+	if (n > (ssize_t)WIRE_BLOB_MAX)
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE,
 		                   "stdin is longer than 1 MiB; copy it as a file: cloche cp");
-	*out_input = (struct input){ steal_pointer(&data), used };
+	*out_input = (struct input){ steal_pointer(&data), (size_t)n };
 	return 0;
 }
 

@@ -5,14 +5,13 @@
  * report.json and vmm.log are written by a process that reads what a guest sends: both are bounded
  * here, believed only as text, and cleaned before they reach a terminal. No state, single thread.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 #include "supervisor/session.h"
 
 #define JSON_FILE_MAX ((size_t)1 << 20)
@@ -39,22 +38,14 @@ static size_t read_part(const struct session *session, const char *file, off_t o
 {
 	cleanup_fd int fd = session_open_file(session, file);
 	struct stat st;
-	size_t used = 0;
 
 	out_text[0] = '\0';
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	if (offset < 0)
 		offset = st.st_size > -offset ? st.st_size + offset : 0;
-	while (used < size - 1) {
-		ssize_t n = pread(fd, out_text + used, size - 1 - used, offset + (off_t)used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		used += (size_t)n;
-	}
+	ssize_t n = pread_full(fd, out_text, size - 1, (uint64_t)offset);
+	size_t used = n > 0 ? (size_t)n : 0;
 	out_text[used] = '\0';
 	return used;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 
 json_t *output_answer_new(void)
 {
@@ -90,20 +91,11 @@ bool output_is_utf8(void)
 
 int output_write(int fd, const void *data, size_t size, const char *what, struct failure *failure)
 {
-	const char *at = data;
+	int ret = write_full(fd, data, size);
 
-	while (size > 0) {
-		ssize_t n = write(fd, at, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot write %s: %s",
-			                   what, strerror(errno));
-		at += n;
-		size -= (size_t)n;
-	}
-	return 0;
+	return ret ? failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot write %s: %s", what,
+	                         strerror(-ret))
+	           : 0;
 }
 
 int output_text(const char *data, size_t size, struct failure *failure)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 
 int recording_damaged(const struct recording *recording, uint64_t offset, const char *what,
                       struct error *err)
@@ -29,22 +30,12 @@ int recording_damaged(const struct recording *recording, uint64_t offset, const 
 static int read_at(const struct recording *recording, uint64_t offset, void *out, size_t size,
                    struct error *err)
 {
-	size_t got = 0;
+	ssize_t n = pread_full(recording->fd, out, size, offset);
 
-	while (got < size) {
-		ssize_t n = pread(recording->fd, (uint8_t *)out + got, size - got,
-		                  (off_t)(offset + got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set(err, -errno, "cannot read %s: %s", recording->path,
-			                 strerror(errno));
-		if (n == 0)
-			return 0;
-		got += (size_t)n;
-	}
-	return 1;
+	if (n < 0)
+		return error_set(err, (int)n, "cannot read %s: %s", recording->path,
+		                 strerror((int)-n));
+	return (size_t)n == size;
 }
 
 static int make_room(struct recording *recording, size_t size, struct error *err)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 #include "lib/log.h"
 #include "supervisor/recording_pack.h"
 #include "supervisor/recording_seen.h"
@@ -37,21 +38,6 @@ struct recording_writer {
 
 /* --- the file -------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 static int fail(struct recording_writer *writer, int code, struct error *err)
 {
 	writer->failed = true;
@@ -72,7 +58,7 @@ static int append(struct recording_writer *writer, uint32_t type, struct error *
 	size_t size = record->size - RECORD_HEAD_SIZE;
 	ASSERT(size <= RECORD_SIZE_MAX);
 	record_head_encode(type, payload, size, offset, record->data);
-	int ret = write_all(writer->fd, record->data, record->size);
+	int ret = write_full(writer->fd, record->data, record->size);
 	if (ret) {
 		/* What there is of it would be damage to whoever appends, and no harm to who reads. */
 		if (ftruncate(writer->fd, (off_t)offset))
@@ -106,7 +92,7 @@ static int create_file(struct recording_writer *writer, const struct recording_h
 	if (writer->fd < 0 || fchmod(writer->fd, 0600))
 		return fail(writer, -errno, err);
 	recording_header_encode(header, bytes);
-	int ret = write_all(writer->fd, bytes, sizeof(bytes));
+	int ret = write_full(writer->fd, bytes, sizeof(bytes));
 	writer->written.bytes = sizeof(bytes);
 	return ret ? fail(writer, ret, err) : 0;
 }

@@ -7,7 +7,6 @@
  */
 #include "supervisor/shot.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/full_io.h"
 #include "lib/proto.h"
 #include "supervisor/hostfile.h"
 #include "supervisor/output.h"
@@ -40,7 +40,6 @@ static bool hash_ok(const char *hash)
 int shot_read(int fd, size_t size, uint8_t **out_png, struct failure *failure)
 {
 	struct stat st;
-	size_t done = 0;
 
 	if (fd < 0 || size == 0 || size > SHOT_SIZE_MAX || fstat(fd, &st) < 0 || st.st_size < 0 ||
 	    (size_t)st.st_size < size)
@@ -48,15 +47,8 @@ int shot_read(int fd, size_t size, uint8_t **out_png, struct failure *failure)
 	cleanup_free uint8_t *png = malloc(size);
 	if (!png)
 		return failure_set_nomem(failure);
-	while (done < size) {
-		ssize_t n = pread(fd, png + done, size - done, (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return bad_shot(failure);
-		done += (size_t)n;
-	}
+	if (pread_full(fd, png, size, 0) != (ssize_t)size)
+		return bad_shot(failure);
 	*out_png = steal_pointer(&png);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 #include "supervisor/view_page.h"
 
 #define TYPE_HTML "text/html; charset=utf-8"
@@ -62,7 +63,6 @@ static int read_all(int fd, char **out_data, size_t *out_size)
 {
 	cleanup_free char *data = NULL;
 	struct stat st;
-	size_t size = 0;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -73,19 +73,11 @@ static int read_all(int fd, char **out_data, size_t *out_size)
 	data = malloc((size_t)st.st_size + 1);
 	if (!data)
 		return -ENOMEM;
-	while (size < (size_t)st.st_size) {
-		ssize_t n = read(fd, data + size, (size_t)st.st_size - size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		size += (size_t)n;
-	}
+	ssize_t n = read_full(fd, data, (size_t)st.st_size);
+	if (n < 0)
+		return (int)n;
 	*out_data = steal_pointer(&data);
-	*out_size = size;
+	*out_size = (size_t)n;
 	return 0;
 }
 

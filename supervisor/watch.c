@@ -21,6 +21,7 @@
 
 #include "display/png_read.h"
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 #include "supervisor/output.h"
 #include "supervisor/watching.h"
 
@@ -33,7 +34,6 @@ static int read_file(const char *path, uint8_t **out_data, size_t *out_size,
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
-	size_t used = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failure_set(failure, STATUS_USAGE, CODE_USAGE, "cannot read %s: %s", path,
@@ -45,17 +45,12 @@ static int read_file(const char *path, uint8_t **out_data, size_t *out_size,
 	cleanup_free uint8_t *data = malloc((size_t)st.st_size + 1);
 	if (!data)
 		return failure_set_nomem(failure);
-	while (used < (size_t)st.st_size) {
-		ssize_t n = read(fd, data + used, (size_t)st.st_size - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		used += (size_t)n;
-	}
+	ssize_t n = read_full(fd, data, (size_t)st.st_size);
+	if (n < 0)
+		return failure_set(failure, STATUS_FAILED, CODE_HOST, "cannot read %s: %s", path,
+		                   strerror((int)-n));
 	*out_data = steal_pointer(&data);
-	*out_size = used;
+	*out_size = (size_t)n;
 	return 0;
 }
 

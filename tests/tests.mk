@@ -10,6 +10,8 @@
 # __wrap_…). Everything of lib/ that is used gets linked by itself.
 
 unit_test_lib_error_SRC :=
+unit_test_lib_full_io_SRC :=
+unit_test_lib_full_io_WRAP := read pread write pwrite
 unit_test_lib_listener_SRC :=
 unit_test_lib_log_SRC :=
 unit_test_lib_loop_SRC :=

@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 #include "lib/log.h"
 #include "vmm/snapshot/file_private.h"
 #include "vmm/snapshot/sections.h"
@@ -36,21 +37,12 @@ void snapshot_file_close(struct snapshot_file *file)
 
 int snapshot_read_exactly(int fd, void *data, size_t size, uint64_t offset, struct error *err)
 {
-	uint8_t *at = data;
+	ssize_t n = pread_full(fd, data, size, offset);
 
-	while (size > 0) {
-		ssize_t n = pread(fd, at, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set(err, -errno, "cannot be read: %s", strerror(errno));
-		if (n == 0)
-			return error_set(err, -EPROTO, "cut off");
-		at += n;
-		size -= (size_t)n;
-		offset += (uint64_t)n;
-	}
+	if (n < 0)
+		return error_set(err, (int)n, "cannot be read: %s", strerror((int)-n));
+	if ((size_t)n < size)
+		return error_set(err, -EPROTO, "cut off");
 	return 0;
 }
 

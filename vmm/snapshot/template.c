@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/full_io.h"
 #include "lib/log.h"
 #include "vmm/snapshot/template_trailer.h"
 
@@ -141,22 +142,6 @@ static int lock_folder(int folder_fd, const char *folder, struct error *err)
 	return 0;
 }
 
-static int write_at(int fd, const uint8_t *data, size_t size, uint64_t offset)
-{
-	while (size > 0) {
-		ssize_t done = pwrite(fd, data, size, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		data += done;
-		offset += (uint64_t)done;
-		size -= (size_t)done;
-	}
-	return 0;
-}
-
 struct build {
 	const struct snapshot_file *file;
 	int fd;
@@ -173,8 +158,8 @@ static int write_chunk(void *arg, uint64_t index, struct error *err)
 	int ret = snapshot_file_read_chunk(build->file, index, bytes, err);
 	if (ret)
 		return ret;
-	ret = write_at(build->fd, bytes, snapshot_file_chunk_size(build->file, index),
-	               index * SNAPSHOT_CHUNK_SIZE);
+	ret = pwrite_full(build->fd, bytes, snapshot_file_chunk_size(build->file, index),
+	                  index * SNAPSHOT_CHUNK_SIZE);
 	return ret ? error_set(err, ret, "%s", strerror(-ret)) : 0;
 }
 
@@ -193,7 +178,7 @@ static int write_template(int fd, const struct snapshot_file *file, struct error
 	blocks_of_file(file, &blocks);
 	ret = template_trailer_encode(snapshot_file_id(file), ram_size, &blocks, trailer);
 	if (ret == 0)
-		ret = write_at(fd, trailer, template_trailer_size(ram_size), ram_size);
+		ret = pwrite_full(fd, trailer, template_trailer_size(ram_size), ram_size);
 	/* Nothing on a tmpfs; elsewhere a power cut mustn't leave holes behind a good trailer. */
 	if (ret == 0 && (fdatasync(fd) || fchmod(fd, S_IRUSR)))
 		ret = -errno;

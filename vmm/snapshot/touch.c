@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "lib/cleanup.h"
+#include "lib/full_io.h"
 
 #define VERSION 1u
 #define HEAD_SIZE 44u
@@ -93,20 +94,6 @@ int touch_decode(const uint8_t *bytes, size_t size, const struct snapshot_id *id
 	return 0;
 }
 
-static int read_all(int fd, size_t size, uint8_t *out)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t got = read(fd, out + done, size - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EBADMSG;
-		done += (size_t)got;
-	}
-	return 0;
-}
-
 static int load(int fd, const struct snapshot_id *id, uint64_t chunk_count,
                 struct touch_order *out_order, struct error *err)
 {
@@ -122,9 +109,11 @@ static int load(int fd, const struct snapshot_id *id, uint64_t chunk_count,
 	cleanup_free uint8_t *bytes = malloc(size);
 	if (!bytes)
 		return error_set(err, -ENOMEM, "no memory for it");
-	int ret = read_all(fd, size, bytes);
-	if (ret)
-		return error_set(err, ret, "%s", strerror(-ret));
+	ssize_t n = read_full(fd, bytes, size);
+	if (n < 0)
+		return error_set(err, (int)n, "%s", strerror((int)-n));
+	if ((size_t)n < size)
+		return error_set(err, -EBADMSG, "it is cut off");
 	return touch_decode(bytes, size, id, chunk_count, out_order, err);
 }
 
@@ -142,19 +131,7 @@ static int store(const char *path, const uint8_t *bytes, size_t size)
 {
 	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	if (fd < 0)
-		return -errno;
-	while (size > 0) {
-		ssize_t done = write(fd, bytes, size);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		bytes += done;
-		size -= (size_t)done;
-	}
-	return 0;
+	return fd < 0 ? -errno : write_full(fd, bytes, size);
 }
 
 int touch_write(const char *path, const struct snapshot_id *id, uint64_t chunk_count,

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/full_io.h"
 #include "vmm/arch/arch.h"
 #include "vmm/arch/x86_64/boot.h"
 
@@ -26,22 +27,13 @@
 int boot_read_at(int fd, const char *path, void *buffer, uint64_t size, uint64_t offset,
                  struct error *err)
 {
-	uint8_t *at = buffer;
+	ssize_t got = pread_full(fd, buffer, size, offset);
 
-	while (size > 0) {
-		ssize_t got = pread(fd, at, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
-		if (got == 0)
-			return error_set(err, -EINVAL, "%s is cut short: it ends at byte %llu",
-			                 path, (unsigned long long)offset);
-		at += got;
-		offset += (uint64_t)got;
-		size -= (uint64_t)got;
-	}
+	if (got < 0)
+		return error_set(err, (int)got, "cannot read %s: %s", path, strerror((int)-got));
+	if ((uint64_t)got < size)
+		return error_set(err, -EINVAL, "%s is cut short: it ends at byte %llu", path,
+		                 (unsigned long long)(offset + (uint64_t)got));
 	return 0;
 }
 
