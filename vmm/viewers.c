@@ -65,7 +65,7 @@ struct viewers {
 	bool sending;          /* a request with input is under way */
 	json_t *release;       /* owned: steps that let go, to be sent before all else */
 	atomic_bool size_gone; /* the screen has got another size */
-	int event_fd; /* owned eventfd: input, or someone has left */
+	int event_fd;          /* owned eventfd: input, or someone has left */
 	struct loop_watch event_watch;
 	struct log_limit complaints, arrivals;
 };

@@ -33,7 +33,7 @@ int boot_read_at(int fd, const char *path, void *buffer, uint64_t size, uint64_t
 		return error_set(err, (int)got, "cannot read %s: %s", path, strerror((int)-got));
 	if ((uint64_t)got < size)
 		return error_set(err, -EINVAL, "%s is cut short: it ends at byte %llu", path,
-		                 (unsigned long long)(offset + (uint64_t)got));
+		                 (unsigned long long)offset + (unsigned long long)got);
 	return 0;
 }
 
