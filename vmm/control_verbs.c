@@ -7,7 +7,6 @@
  */
 #include "vmm/control_client.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * what; and what a copy's agent is greeted with.
  *
  * The pause, the state and the writer are played; wraps fork, whose results a test chooses, pipe2, and
- * loop_stop, which is counted.
+ * loop_stop, which is counted. Above 700 lines: forks and snapshots wait in one queue, and share that bed.
  */
 #include "tests/unit/unit.h"
 
